@@ -1,0 +1,73 @@
+"""Moves a job on when its last shard has ended: to its merge, or to its end. Whoever comes second finds it done."""
+
+from __future__ import annotations
+
+import hashlib
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from storage import ledger
+from storage.documents import count_shadowed
+from storage.engine import AnyRow
+from storage.partial_counts import done_shards
+from storage.schema import jobs, shards
+from storage.states import JobState, ShardState
+from storage.word_counts import find_published, make_generation, publish
+
+
+def advance_job(connection: Connection, job_id: int, *, merges: bool) -> bool:
+    """Move a job on if it can be; True when it moved. `merges` says whether its operation has a merge."""
+    job = connection.execute(select(jobs).where(jobs.c.id == job_id)).one_or_none()
+    if job is None:
+        return False
+    if job.state == JobState.MERGING:
+        return _end_merging(connection, job)
+    if job.state != JobState.RUNNING:
+        return False
+    if not merges:
+        return _end_documents(connection, job)
+    if not ledger.begin_merging(connection, job_id):
+        return False
+    _start_merging(connection, job)
+    return True
+
+
+def _end_documents(connection: Connection, job: AnyRow) -> bool:
+    if connection.scalar(select(ledger.unfinished(job.id))) or job.sealed_at is None:
+        return False
+    identical, replaced = count_shadowed(connection, job.corpus_id)
+    values = {"identical": identical, "replaced": replaced}
+    return ledger.end_job(connection, job.id, JobState.RUNNING, values)
+
+
+def _start_merging(connection: Connection, job: AnyRow) -> None:
+    digest = _digest_of_sum(connection, job.id)
+    known = find_published(connection, job.corpus_id, job.fingerprint, digest)
+    if known is not None:
+        # The very same shards were summed before; summing them again would write the same rows.
+        publish(connection, known)
+        ledger.end_job(connection, job.id, JobState.MERGING, {"generation_id": known})
+        return
+    generation_id = make_generation(connection, job.corpus_id, job.fingerprint, job.id, digest)
+    connection.execute(update(jobs).where(jobs.c.id == job.id).values(generation_id=generation_id))
+    connection.execute(delete(shards).where(shards.c.job_id == job.id, shards.c.kind == "merge"))
+    rows = [
+        {"job_id": job.id, "kind": "merge", "state": ShardState.PENDING, "partition": partition}
+        for partition in range(job.partitions)
+    ]
+    connection.execute(insert(shards), rows)
+
+
+def _digest_of_sum(connection: Connection, job_id: int) -> bytes:
+    """Return what names a sum: the contents that are in it, each as often as it is."""
+    digest = hashlib.sha256()
+    for content in sorted(shard.digest for shard in done_shards(connection, job_id)):
+        digest.update(content)
+    return digest.digest()
+
+
+def _end_merging(connection: Connection, job: AnyRow) -> bool:
+    if not ledger.end_job(connection, job.id, JobState.MERGING, {}):
+        return False
+    publish(connection, job.generation_id)
+    return True

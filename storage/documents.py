@@ -1,0 +1,169 @@
+"""Documents: one row a record of a corpus, by value or by reference. Which of equal keys counts is derived.
+
+Of records that share a key the one highest in (source order, offset) is the document; the others are identical (the
+same text) or replaced. That is decided when it is asked, never stored, so that no order of writing can change it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, case, select
+from sqlalchemy.sql import func
+
+from storage.corpora import next_pack
+from storage.engine import AnyRow, insert_new, now, upsert
+from storage.schema import documents, sources
+from storage.sources import Record
+
+#: Documents written or read by one statement.
+CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document on its way through an operation."""
+
+    text: str
+    sha256: bytes
+    record: Record
+    #: The row of the source it stands in; None when a producer gave it by value.
+    source: AnyRow | None = None
+    #: Of its row when a producer gave it by value; 0 when it stands in a source.
+    document_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NewDocument:
+    """A document that a producer gives by value."""
+
+    key: str
+    text: str
+    metadata: Mapping[str, Any] | None = None
+
+
+def text_sha256(text: str) -> bytes:
+    """Return the 32-byte digest by which a text's results are known."""
+    return hashlib.sha256(text.encode()).digest()
+
+
+def save_records(connection: Connection, read: Sequence[Document]) -> None:
+    """Write the rows of documents that stand in sources; a row written by an earlier attempt is the same row."""
+    created_at = connection.scalar(select(now()))
+    rows = [
+        {
+            "corpus_id": document.source.corpus_id,
+            "key": document.record.key,
+            "source_id": document.source.id,
+            "source_version": document.source.version,
+            "position": document.source.position,
+            "offset": document.record.offset,
+            "length": document.record.length,
+            "sha256": document.sha256,
+            "metadata": _metadata(document.record.metadata),
+            "created_at": created_at,
+        }
+        for document in read
+        if document.source is not None
+    ]
+    upsert(connection, documents, rows, ["corpus_id", "key", "source_id", "offset"], where=documents.c.source_id != 0)
+
+
+def _metadata(metadata: Mapping[str, Any] | None) -> str | None:
+    return json.dumps(metadata, ensure_ascii=False, sort_keys=True) if metadata else None
+
+
+def enqueue(
+    connection: Connection, corpus_id: int, given: Sequence[NewDocument], pack_bytes: int
+) -> dict[int, list[AnyRow]]:
+    """Write documents by value and return the rows that were new, by pack.
+
+    A document that is there already (same corpus, key and text) is left alone, so that a message may come twice.
+    """
+    packs = _pack_numbers(given, pack_bytes)
+    first = next_pack(connection, corpus_id, packs[-1] + 1)
+    created_at = connection.scalar(select(now()))
+    rows = [
+        {
+            "corpus_id": corpus_id,
+            "key": document.key,
+            "source_id": 0,
+            "position": ENQUEUED_POSITION,
+            "length": len(document.text.encode()),
+            "sha256": text_sha256(document.text),
+            "text": document.text,
+            "metadata": _metadata(document.metadata),
+            "pack": first + pack,
+            "created_at": created_at,
+        }
+        for document, pack in zip(given, packs, strict=True)
+    ]
+    insert_new(connection, documents, rows)
+    statement = (
+        select(documents.c.id, documents.c.sha256, documents.c.length, documents.c.pack)
+        .where(documents.c.corpus_id == corpus_id, documents.c.source_id == 0, documents.c.pack >= first)
+        .where(documents.c.pack <= first + packs[-1])
+        .order_by(documents.c.pack, documents.c.id)
+    )
+    new: dict[int, list[AnyRow]] = {}
+    for row in connection.execute(statement):
+        new.setdefault(row.pack, []).append(row)
+    return new
+
+
+#: The source order of enqueued documents: above every source, so that they win over files with the same key.
+ENQUEUED_POSITION = 2**31 - 1
+
+
+def _pack_numbers(given: Sequence[NewDocument], pack_bytes: int) -> list[int]:
+    numbers: list[int] = []
+    pack, filled_bytes = 0, 0
+    for document in given:
+        size_bytes = len(document.text.encode())
+        if filled_bytes and filled_bytes + size_bytes > pack_bytes:
+            pack, filled_bytes = pack + 1, 0
+        filled_bytes += size_bytes
+        numbers.append(pack)
+    return numbers
+
+
+def load_enqueued(connection: Connection, ids: Sequence[int]) -> Iterator[AnyRow]:
+    """Yield enqueued documents with their text, in order of their ids."""
+    for start in range(0, len(ids), CHUNK):
+        chunk = ids[start : start + CHUNK]
+        yield from connection.execute(select(documents).where(documents.c.id.in_(chunk)).order_by(documents.c.id))
+
+
+def ranked_records(corpus_id: int) -> Select[Any]:
+    """Return the statement of a corpus's records as its sources stand now, with `rank` 1 for the document of a key.
+
+    `winner_sha256` is the text of the document that the record's key has.
+    """
+    order = (documents.c.position.desc(), documents.c.offset.desc(), documents.c.id.desc())
+    is_current = and_(sources.c.id == documents.c.source_id, sources.c.version == documents.c.source_version)
+    return (
+        select(
+            documents,
+            func.row_number().over(partition_by=documents.c.key, order_by=order).label("rank"),
+            func.first_value(documents.c.sha256)
+            .over(partition_by=documents.c.key, order_by=order)
+            .label("winner_sha256"),
+        )
+        .outerjoin(sources, is_current)
+        .where(documents.c.corpus_id == corpus_id, (documents.c.source_id == 0) | sources.c.id.is_not(None))
+    )
+
+
+def count_shadowed(connection: Connection, corpus_id: int) -> tuple[int, int]:
+    """Return how many records of a corpus are identical to another of their key, and how many are replaced."""
+    ranked = ranked_records(corpus_id).subquery()
+    same = ranked.c.sha256 == ranked.c.winner_sha256
+    statement = select(
+        func.coalesce(func.sum(case((same, 1), else_=0)), 0), func.coalesce(func.sum(case((~same, 1), else_=0)), 0)
+    ).where(ranked.c.rank > 1)
+    identical, replaced = connection.execute(statement).one()
+    return int(identical), int(replaced)

@@ -1,0 +1,210 @@
+"""Opens the database, and says for both kinds what differs between them: clock, locking, bulk loading.
+
+Makes no table (see `migrations`) and is never used across a fork: every process opens its own engine.
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeAlias, TypeVar
+
+from sqlalchemy import Connection, Engine, Row, Table, create_engine, event
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.pool import NullPool
+from sqlalchemy.sql import func
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import Double
+
+from storage.errors import TransientError, UsageError
+
+__all__ = [
+    "AnyRow",
+    "Connection",
+    "Engine",
+    "count_rows",
+    "insert_new",
+    "is_retryable",
+    "load_rows",
+    "now",
+    "open_engine",
+    "reading",
+    "transact",
+    "upsert",
+]
+
+#: How long SQLite waits for another process's write, in milliseconds, before the transaction is tried again.
+SQLITE_BUSY_TIMEOUT_MS = 30_000
+#: Rows of one INSERT; both databases' drivers stay well under their limits of bound values.
+INSERT_ROWS = 1000
+#: How often a transaction that lost a race is tried again, with growing pauses.
+TRANSACTION_TRIES = 8
+#: SQLSTATEs of PostgreSQL after which the same transaction may succeed: serialization failure, deadlock,
+#: lock not available, and every class of "the server went away".
+RETRIED_SQLSTATES = ("40001", "40P01", "55P03", "57P01", "57P02", "57P03")
+
+Result = TypeVar("Result")
+#: A row of any statement; its columns are attributes.
+AnyRow: TypeAlias = Row[*tuple[Any, ...]]
+
+
+class now(FunctionElement[float]):  # noqa: N801 - it stands in statements where SQL's function would
+    """The database's clock in seconds since 1970; the only clock that the ledger believes."""
+
+    type = Double()
+    inherit_cache = True
+    name = "now"
+
+
+@compiles(now, "sqlite")
+def _now_sqlite(*_: Any, **__: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(now, "postgresql")
+def _now_postgresql(*_: Any, **__: Any) -> str:
+    # Not now(): that is the transaction's start, and a lease is counted from this very moment.
+    return "extract(epoch from clock_timestamp())::double precision"
+
+
+def open_engine(database_url: str) -> Engine:
+    """Return an engine for `sqlite:///…` or `postgresql://…`.
+
+    Raises `UsageError` when the address names no database that hanmill can use.
+    """
+    try:
+        url = make_url(database_url)
+    except ArgumentError as error:
+        message = (
+            f"HANMILL_DATABASE_URL is not a database address: {database_url!r}; write sqlite:///FILE or postgresql://…"
+        )
+        raise UsageError(message) from error
+    if url.get_backend_name() == "sqlite":
+        return _open_sqlite(database_url)
+    if url.get_backend_name() == "postgresql":
+        return _open_postgresql(str(url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)))
+    message = f"HANMILL_DATABASE_URL names {url.get_backend_name()}; hanmill stores in sqlite or postgresql"
+    raise UsageError(message)
+
+
+def _open_sqlite(database_url: str) -> Engine:
+    # No pool: a connection costs microseconds, and none is ever left open over a fork.
+    engine = create_engine(
+        database_url,
+        poolclass=NullPool,
+        connect_args={"timeout": SQLITE_BUSY_TIMEOUT_MS / 1000},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _: Any) -> None:
+        # The driver's own BEGIN comes too late (before the first write) and is deferred: two readers that both
+        # want to write would fail at once, whatever the busy timeout. We begin by ourselves, below.
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "temp_store=MEMORY"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        mode = connection.get_execution_options().get("sqlite_begin", "IMMEDIATE")
+        connection.exec_driver_sql(f"BEGIN {mode}")
+
+    return engine
+
+
+def _open_postgresql(database_url: str) -> Engine:
+    try:
+        return create_engine(database_url, pool_size=2, max_overflow=8, pool_pre_ping=True)
+    except (NoSuchModuleError, ModuleNotFoundError) as error:
+        message = "PostgreSQL needs the driver psycopg: pip install 'hanmill[postgres]'"
+        raise UsageError(message) from error
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """Open a transaction that only reads; on SQLite it takes no lock that a writer would wait for."""
+    with engine.connect().execution_options(sqlite_begin="DEFERRED") as connection:
+        yield connection
+
+
+def is_retryable(error: DBAPIError) -> bool:
+    """Say whether the same transaction may succeed when it is run again."""
+    if error.connection_invalidated:
+        return True
+    sqlstate = getattr(error.orig, "sqlstate", None)
+    if sqlstate is not None:
+        return sqlstate in RETRIED_SQLSTATES or sqlstate.startswith("08")
+    if isinstance(error.orig, sqlite3.Error):
+        return "locked" in str(error.orig) or "busy" in str(error.orig)
+    # psycopg gives no SQLSTATE when the connection itself broke or could not be made.
+    return isinstance(error, OperationalError)
+
+
+def transact(engine: Engine, work: Callable[[Connection], Result]) -> Result:
+    """Run `work` in one transaction, again when the database lost a race or went away, and return its result.
+
+    `work` may run several times and must have no effect outside the connection. Raises `TransientError` when the
+    database stays away.
+    """
+    trial = 0
+    while True:
+        try:
+            with engine.begin() as connection:
+                return work(connection)
+        except DBAPIError as error:
+            if not is_retryable(error):
+                raise
+            trial += 1
+            if trial == TRANSACTION_TRIES:
+                message = f"the database did not take a transaction in {trial} tries: {error.orig}"
+                raise TransientError(message) from error
+        # Jitter, so that two workers that collided do not collide again.
+        time.sleep(random.uniform(0.5, 1.0) * 0.05 * 2**trial)  # noqa: S311 - no secret depends on it
+
+
+def insert_new(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows in bulk; a row whose key is there already is left as it stands."""
+    make = postgresql_insert if connection.dialect.name == "postgresql" else sqlite_insert
+    statement = make(table).on_conflict_do_nothing()
+    for start in range(0, len(rows), INSERT_ROWS):
+        connection.execute(statement, list(rows[start : start + INSERT_ROWS]))
+
+
+def upsert(
+    connection: Connection, table: Table, rows: Sequence[dict[str, Any]], keys: Sequence[str], where: Any = None
+) -> None:
+    """Insert rows in bulk; a row whose `keys` are there already takes the new values of all other columns given."""
+    if not rows:
+        return
+    make: Any = postgresql_insert if connection.dialect.name == "postgresql" else sqlite_insert
+    statement = make(table)
+    changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    statement = statement.on_conflict_do_update(index_elements=list(keys), index_where=where, set_=changed)
+    for start in range(0, len(rows), INSERT_ROWS):
+        connection.execute(statement, list(rows[start : start + INSERT_ROWS]))
+
+
+def load_rows(connection: Connection, table: Table, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Append rows by the database's bulk path: COPY on PostgreSQL, one prepared statement on SQLite."""
+    if connection.dialect.name == "postgresql":
+        names = ", ".join(f'"{name}"' for name in columns)
+        cursor: Any = connection.connection.cursor()
+        with cursor, cursor.copy(f'COPY "{table.name}" ({names}) FROM STDIN') as copy:
+            for row in rows:
+                copy.write_row(row)
+        return
+    names = ", ".join(f'"{name}"' for name in columns)
+    marks = ", ".join("?" for _ in columns)
+    raw: Any = connection.connection.driver_connection
+    raw.executemany(f'INSERT INTO "{table.name}" ({names}) VALUES ({marks})', rows)  # noqa: S608 - names are ours
+
+
+def count_rows(connection: Connection, table: Table) -> int:
+    """Return how many rows a table has."""
+    return connection.scalar(func.count().select().select_from(table)) or 0

@@ -1,0 +1,284 @@
+"""Makes a job's shards from what its corpus holds now, and takes over what earlier jobs know. Runs nothing.
+
+Planning is a comparison, so it can be repeated at any time: shards that should be there are added, shards whose
+sources changed or went are taken away, and every other shard stays as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, delete, insert, literal, select
+from sqlalchemy.sql import func
+
+from storage import ledger
+from storage.corpora import prepare_sources
+from storage.engine import AnyRow, now, reading, transact
+from storage.errors import LeaseLostError
+from storage.schema import dead_letters, documents, jobs, shards, sources
+from storage.states import ShardState
+
+#: Shards compared or written by one transaction.
+CHUNK = 500
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+#: Dead letters whose cause may have gone by itself; a shard that has one is run again by the next job.
+PASSING_REASONS = ("source_unavailable",)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How many shards a planning found, and how many of them need no work."""
+
+    shards: int = 0
+    added: int = 0
+    removed: int = 0
+    reused: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedShard:
+    """What one shard of a job is to read."""
+
+    root_key: bytes
+    pieces: dict[str, Any]
+    size_bytes: int
+
+
+def plan_job(engine: Engine, job_id: int) -> Plan | None:
+    """Plan a job's shards anew and seal it; what is known already is taken over and not computed again.
+
+    Returns None when the job has ended, or when somebody else began to plan it later: theirs holds, and it has seen
+    everything that this one has.
+    """
+    planner = transact(engine, lambda connection: ledger.start_planning(connection, job_id))
+    if planner is None:
+        return None
+    job = transact(engine, lambda connection: connection.execute(select(jobs).where(jobs.c.id == job_id)).one())
+    prepare_sources(engine, job.corpus_id)
+    with reading(engine) as connection:
+        planned = list(_planned_shards(connection, job.corpus_id))
+        present = _present_roots(connection, job_id)
+    # The longest first: a worker that starts the longest shard last makes everybody wait for it.
+    planned.sort(key=lambda shard: -shard.size_bytes)
+    wanted = {shard.root_key for shard in planned}
+    stale = [key for key in present if key not in wanted]
+    missing = [shard for shard in planned if shard.root_key not in present]
+    reused = 0
+    try:
+        for keys in _chunks(stale):
+            _planned(engine, job_id, planner, partial(_remove, job_id=job_id, keys=keys))
+        for chunk in _chunks(missing):
+            reused += _planned(engine, job_id, planner, partial(_add, job=job, chunk=chunk))
+        _planned(engine, job_id, planner, partial(_finish, job_id=job_id, planner=planner))
+    except LeaseLostError:
+        return None
+    return Plan(len(planned), len(missing), len(stale), reused)
+
+
+def _planned(engine: Engine, job_id: int, planner: str, work: Callable[[Connection], Result]) -> Result:
+    def fenced(connection: Connection) -> Result:
+        if not ledger.plans(connection, job_id, planner):
+            message = f"job {job_id} is planned by somebody else"
+            raise LeaseLostError(message)
+        return work(connection)
+
+    return transact(engine, fenced)
+
+
+def _chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    return (items[start : start + CHUNK] for start in range(0, len(items), CHUNK))
+
+
+def _finish(connection: Connection, job_id: int, planner: str) -> None:
+    _copy_dead_letters(connection, job_id)
+    ledger.seal(connection, job_id, planner)
+
+
+def _planned_shards(connection: Connection, corpus_id: int) -> Iterator[PlannedShard]:
+    statement = (
+        select(sources)
+        .where(sources.c.corpus_id == corpus_id)
+        .order_by(sources.c.pack.is_(None), sources.c.pack, sources.c.position)
+    )
+    rows = connection.execution_options(yield_per=1000).execute(statement)
+    for pack, members in groupby(rows, key=lambda row: row.pack):
+        if pack is None:
+            for row in members:
+                yield from _ranges(row)
+        else:
+            yield from _packed(list(members))
+    yield from _planned_documents(connection, corpus_id)
+
+
+def _ranges(row: AnyRow) -> Iterator[PlannedShard]:
+    ranges = json.loads(row.cuts)
+    for offset, length in ranges:
+        # A range of rows has no length in bytes; the source's bytes are shared out evenly.
+        size_bytes = row.size // len(ranges)
+        identity = [[row.uri, row.size, row.stamp, row.options, offset, length]]
+        yield PlannedShard(_digest(identity), {"files": [[row.id, offset, length]]}, size_bytes)
+
+
+def _packed(rows: Sequence[AnyRow]) -> Iterator[PlannedShard]:
+    # Equal content may stand in a corpus twice and counts twice, but one path is there once: so keys are unique.
+    identity = [[row.uri, row.size, row.stamp, row.options, 0, -1] for row in rows]
+    pieces = {"files": [[row.id, 0, -1] for row in rows]}
+    yield PlannedShard(_digest(identity), pieces, sum(row.size for row in rows))
+
+
+def _planned_documents(connection: Connection, corpus_id: int) -> Iterator[PlannedShard]:
+    statement = (
+        select(documents.c.id, documents.c.pack, documents.c.sha256, documents.c.length)
+        .where(documents.c.corpus_id == corpus_id, documents.c.source_id == 0)
+        .order_by(documents.c.pack, documents.c.id)
+    )
+    rows = connection.execution_options(yield_per=1000).execute(statement)
+    for _, members in groupby(rows, key=lambda row: row.pack):
+        yield documents_shard(list(members))
+
+
+def documents_shard(rows: Sequence[AnyRow]) -> PlannedShard:
+    """Return the shard of a run of enqueued documents (rows with id, sha256 and length)."""
+    identity = [[row.id, row.sha256.hex()] for row in rows]
+    pieces = {"documents": [row.id for row in rows]}
+    return PlannedShard(_digest(identity), pieces, sum(row.length for row in rows))
+
+
+def _digest(identity: list[list[Any]]) -> bytes:
+    return hashlib.sha256(json.dumps(identity, separators=(",", ":")).encode()).digest()
+
+
+def _present_roots(connection: Connection, job_id: int) -> set[bytes]:
+    statement = select(shards.c.root_key).where(shards.c.job_id == job_id, shards.c.kind == "map").distinct()
+    return {key for key in connection.scalars(statement) if key is not None}
+
+
+def _remove(connection: Connection, job_id: int, keys: Sequence[bytes]) -> None:
+    of_job = (shards.c.job_id == job_id) & shards.c.root_key.in_(keys)
+    ids = select(shards.c.id).where(of_job)
+    connection.execute(delete(dead_letters).where(dead_letters.c.shard_id.in_(ids)))
+    # An attempt that still runs on one of them finds its token gone and drops what it made.
+    connection.execute(delete(shards).where(of_job))
+
+
+def add_shards(connection: Connection, job_id: int, planned: Iterable[PlannedShard]) -> None:
+    """Insert shards that nothing is known of."""
+    rows = [
+        {
+            "job_id": job_id,
+            "kind": "map",
+            "state": ShardState.PENDING,
+            "root_key": shard.root_key,
+            "pieces": json.dumps(shard.pieces, separators=(",", ":")),
+            "bytes": shard.size_bytes,
+        }
+        for shard in planned
+    ]
+    if rows:
+        connection.execute(insert(shards), rows)
+
+
+def _add(connection: Connection, job: AnyRow, chunk: Sequence[PlannedShard]) -> int:
+    known = _known_leaves(connection, job, [shard.root_key for shard in chunk])
+    add_shards(connection, job.id, [shard for shard in chunk if shard.root_key not in known])
+    for leaves in known.values():
+        _take_over(connection, job.id, leaves)
+    return len(known)
+
+
+def _known_leaves(connection: Connection, job: AnyRow, keys: Sequence[bytes]) -> dict[bytes, list[int]]:
+    """Return, for every planned shard that an earlier equal job has ended with, the ids of what it ended as."""
+    statement = (
+        select(shards.c.root_key, shards.c.job_id, shards.c.id, shards.c.state)
+        .join(jobs, jobs.c.id == shards.c.job_id)
+        .where(
+            shards.c.root_key.in_(keys),
+            jobs.c.id != job.id,
+            jobs.c.corpus_id == job.corpus_id,
+            jobs.c.operation == job.operation,
+            jobs.c.fingerprint == job.fingerprint,
+        )
+        .order_by(shards.c.job_id)
+    )
+    families: dict[tuple[bytes, int], list[AnyRow]] = defaultdict(list)
+    for row in connection.execute(statement):
+        families[row.root_key, row.job_id].append(row)
+    ended = {ShardState.DONE, ShardState.DEAD, ShardState.SPLIT}
+    known: dict[bytes, list[int]] = {}
+    for (root_key, _), members in families.items():
+        if {row.state for row in members} <= ended:
+            known[root_key] = [row.id for row in members if row.state != ShardState.SPLIT]
+    return _without_passing_trouble(connection, known)
+
+
+def _without_passing_trouble(connection: Connection, known: dict[bytes, list[int]]) -> dict[bytes, list[int]]:
+    ids = [shard_id for leaves in known.values() for shard_id in leaves]
+    if not ids:
+        return {}
+    statement = select(dead_letters.c.shard_id).where(
+        dead_letters.c.shard_id.in_(ids), dead_letters.c.reason.in_(PASSING_REASONS)
+    )
+    troubled = set(connection.scalars(statement))
+    return {key: leaves for key, leaves in known.items() if troubled.isdisjoint(leaves)}
+
+
+#: What a shard that is taken over has in common with its origin.
+_TAKEN_OVER = (
+    "kind",
+    "state",
+    "root_key",
+    "pieces",
+    "bytes",
+    "digest",
+    "partitions",
+    "documents_in",
+    "results",
+    "dead",
+    "tokens",
+    "finished_at",
+)
+#: What a dead letter has in common with its copy in a later job.
+_COPIED = (
+    "source_id",
+    "source",
+    "line",
+    "offset",
+    "length",
+    "document_id",
+    "key",
+    "reason",
+    "detail",
+    "attempts",
+    "state",
+)
+
+
+def _take_over(connection: Connection, job_id: int, leaves: Sequence[int]) -> None:
+    copied = [shards.c[name] for name in _TAKEN_OVER]
+    origin = select(literal(job_id), shards.c.id, *copied).where(shards.c.id.in_(leaves))
+    connection.execute(insert(shards).from_select(["job_id", "origin_id", *_TAKEN_OVER], origin))
+
+
+def _copy_dead_letters(connection: Connection, job_id: int) -> None:
+    there = select(dead_letters.c.shard_id).where(dead_letters.c.job_id == job_id)
+    origin = (
+        select(literal(job_id), shards.c.id, now(), *(dead_letters.c[name] for name in _COPIED))
+        .join(shards, shards.c.origin_id == dead_letters.c.shard_id)
+        .where(shards.c.job_id == job_id, dead_letters.c.state != "replayed", shards.c.id.not_in(there))
+    )
+    connection.execute(insert(dead_letters).from_select(["job_id", "shard_id", "created_at", *_COPIED], origin))
+
+
+def count_reused(connection: Connection, job_id: int) -> int:
+    """Return how many shards of a job were known before it."""
+    statement = select(func.count()).where(shards.c.job_id == job_id, shards.c.origin_id.is_not(None))
+    return connection.scalar(statement) or 0

@@ -1,0 +1,18 @@
+"""Every key in Redis: its type, its meaning, who writes it, how long it lives. Redis holds hints, never the truth.
+
+key             type     meaning                                         written by          lives
+hanmill.cpu     list     messages for CPU workers                        kombu               until fetched
+hanmill.gpu     list     messages for GPU workers                        kombu               until fetched
+hanmill.control list     dispatch, reconcile, ingest                     kombu               until fetched
+unacked         hash     messages that workers hold                      kombu               until acknowledged
+unacked_index   zset     when each of them was fetched                   kombu               until acknowledged
+hanmill.epoch   string   gone after a flush or an empty restart: what    reconciler          for ever
+                         the ledger believes queued is lost then
+_kombu.binding.*, celery.pidbox, celeryev.*   kombu's and Celery's own (remote control, events)
+"""
+
+QUEUE_CPU = "hanmill.cpu"
+QUEUE_GPU = "hanmill.gpu"
+QUEUE_CONTROL = "hanmill.control"
+UNACKED = "unacked"
+EPOCH = "hanmill.epoch"

@@ -1,0 +1,304 @@
+"""Every table, as SQLAlchemy Core declares it. Holds no query; the migrations in `migrations/` arrive at exactly this.
+
+Instants are seconds since 1970 by the database's own clock. Digests are 32 raw bytes; a fingerprint is 32 hex digits.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects import postgresql
+
+from storage.states import JOB_STATES, SHARD_STATES, one_of
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite numbers rows by itself only in a column declared as plain INTEGER. Its tables are AUTOINCREMENT, because it
+# would give the number of a deleted row to a new one, and numbers outlive their rows: in pieces, messages, outputs.
+Id = BigInteger().with_variant(Integer, "sqlite")
+# Words sort by code point on every database, whatever its locale, as Python sorts them.
+Word = Text().with_variant(Text(collation="C"), "postgresql")
+# A blob that is compressed already gains nothing from a second try by the database.
+Blob = LargeBinary().with_variant(postgresql.BYTEA(), "postgresql")
+
+
+def _id(name: str = "id") -> Column[int]:
+    return Column(name, Id, primary_key=True, autoincrement=True)
+
+
+corpora = Table(
+    "corpora",
+    metadata,
+    _id(),
+    Column("name", String(200), nullable=False, unique=True),
+    Column("next_position", Integer, nullable=False, server_default="1", comment="for the next source"),
+    Column("next_pack", Integer, nullable=False, server_default="1", comment="for the next pack"),
+    Column("created_at", Double, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+sources = Table(
+    "sources",
+    metadata,
+    _id(),
+    Column("corpus_id", ForeignKey("corpora.id"), nullable=False),
+    Column("position", Integer, nullable=False, comment="order of first addition to the corpus, from 1"),
+    Column("uri", Text, nullable=False),
+    Column("input", Text, nullable=False, comment="what the user named; refreshed as a whole"),
+    Column("size", BigInteger, nullable=False, comment="bytes"),
+    Column("stamp", String(200), nullable=False, comment="mtime or etag"),
+    Column("options", Text, nullable=False, comment="reader options, canonical JSON"),
+    Column("version", Integer, nullable=False, comment="raised whenever size, stamp or options change"),
+    Column("shard_bytes", BigInteger, nullable=False, comment="chosen at the first planning, kept"),
+    Column("pack", Integer, comment="small sources with one number make one shard"),
+    Column("cuts", Text, comment="JSON list of [offset, length], for a source of several shards"),
+    UniqueConstraint("corpus_id", "uri"),
+    Index("ix_sources_corpus_id_position", "corpus_id", "position"),
+    sqlite_autoincrement=True,
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    _id(),
+    Column("corpus_id", ForeignKey("corpora.id"), nullable=False),
+    Column("key", Word, nullable=False),
+    Column("source_id", Id, nullable=False, comment="0 when a producer gave the text itself"),
+    Column("source_version", Integer, nullable=False, server_default="0"),
+    Column("position", Integer, nullable=False, comment="of the source; of equal keys the highest wins"),
+    Column("offset", BigInteger, nullable=False, server_default="0"),
+    Column("length", BigInteger, nullable=False),
+    Column("sha256", LargeBinary(32), nullable=False, comment="of the text in UTF-8"),
+    Column("text", Text, comment="null when the document stands in a source"),
+    Column("metadata", Text, comment="JSON object"),
+    Column("pack", Integer, comment="documents enqueued together; one number makes one shard"),
+    Column("created_at", Double, nullable=False),
+    Index("ix_documents_corpus_id_key", "corpus_id", "key", "position", "offset", "id"),
+    Index(
+        "uq_documents_in_source",
+        "corpus_id",
+        "key",
+        "source_id",
+        "offset",
+        unique=True,
+        sqlite_where=text("source_id <> 0"),
+        postgresql_where=text("source_id <> 0"),
+    ),
+    Index(
+        "uq_documents_enqueued",
+        "corpus_id",
+        "key",
+        "sha256",
+        unique=True,
+        sqlite_where=text("source_id = 0"),
+        postgresql_where=text("source_id = 0"),
+    ),
+    Index(
+        "ix_documents_pack",
+        "corpus_id",
+        "pack",
+        "id",
+        sqlite_where=text("source_id = 0"),
+        postgresql_where=text("source_id = 0"),
+    ),
+    Index("ix_documents_source_id", "source_id"),
+    sqlite_autoincrement=True,
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    _id(),
+    Column("corpus_id", ForeignKey("corpora.id"), nullable=False),
+    Column("operation", String(50), nullable=False),
+    Column("parameters", Text, nullable=False, comment="JSON object"),
+    Column("fingerprint", String(32), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("reason", Text, comment="why it failed or was stopped"),
+    Column("priority", Integer, nullable=False, server_default="0", comment="higher first"),
+    Column("partitions", Integer, nullable=False, server_default="1", comment="of its merge, a power of two"),
+    Column("created_at", Double, nullable=False),
+    Column("planner", String(32), comment="token of who plans it now"),
+    Column("planner_until", Double, comment="silent for longer, a planner is taken for dead"),
+    Column("seal_at", Double, comment="an open job takes enqueued documents until then"),
+    Column("sealed_at", Double, comment="nothing is complete before"),
+    Column("finished_at", Double),
+    Column("generation_id", Id, comment="what its merge wrote"),
+    Column("identical", BigInteger, nullable=False, server_default="0", comment="records that repeat a document"),
+    Column("replaced", BigInteger, nullable=False, server_default="0", comment="records that a later one replaces"),
+    CheckConstraint(one_of("state", JOB_STATES), name="state"),
+    Index("ix_jobs_corpus_id_operation_fingerprint", "corpus_id", "operation", "fingerprint"),
+    Index("ix_jobs_state", "state"),
+    sqlite_autoincrement=True,
+)
+
+shards = Table(
+    "shards",
+    metadata,
+    _id(),
+    Column("job_id", ForeignKey("jobs.id"), nullable=False),
+    Column("kind", String(5), nullable=False, comment="map or merge"),
+    Column("state", String(10), nullable=False),
+    Column("parent_id", Id),
+    Column("half", Integer, comment="0 or 1; replayed dead letters number on from 2"),
+    Column("root_key", LargeBinary(32), comment="digest of the planned pieces and their sources' versions"),
+    Column("pieces", Text, comment="JSON: what to read"),
+    Column("partition", Integer, comment="of a merge"),
+    Column("bytes", BigInteger, nullable=False, server_default="0"),
+    Column("not_before", Double, nullable=False, server_default="0"),
+    Column("queued_at", Double),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("losses", Integer, nullable=False, server_default="0", comment="leases lost to a killed worker"),
+    Column("deferrals", Integer, nullable=False, server_default="0", comment="tries while a source was away"),
+    Column("token", String(32), comment="of the attempt that holds the lease"),
+    Column("leased_by", String(200)),
+    Column("lease_until", Double),
+    Column("leased_at", Double),
+    Column("finished_at", Double),
+    Column("bytes_done", BigInteger, nullable=False, server_default="0", comment="while it runs"),
+    Column("digest", LargeBinary(32), comment="of its content; names its partial counts"),
+    Column("partitions", Integer, comment="of its partial counts"),
+    Column("documents_in", BigInteger, nullable=False, server_default="0"),
+    Column("results", BigInteger, nullable=False, server_default="0"),
+    Column("dead", BigInteger, nullable=False, server_default="0"),
+    Column("tokens", BigInteger, nullable=False, server_default="0"),
+    Column("origin_id", Id, comment="the shard of an earlier job whose result this one is"),
+    Column("error", Text, comment="of the last failure"),
+    UniqueConstraint("parent_id", "half"),
+    CheckConstraint(one_of("state", SHARD_STATES), name="state"),
+    Index("ix_shards_job_id_state", "job_id", "state", "id"),
+    Index("ix_shards_root_key", "root_key"),
+    Index(
+        "ix_shards_lease_until",
+        "lease_until",
+        sqlite_where=text("state = 'LEASED'"),
+        postgresql_where=text("state = 'LEASED'"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    _id(),
+    Column("shard_id", Id, nullable=False),
+    Column("job_id", Id, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("token", String(32), nullable=False),
+    Column("worker", String(200), nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("finished_at", Double),
+    Column("outcome", String(20), comment="done, failed, lost, changed, split; null while it runs"),
+    Column("error", Text),
+    Index("ix_attempts_shard_id", "shard_id"),
+    Index("ix_attempts_job_id", "job_id"),
+    sqlite_autoincrement=True,
+)
+
+partial_counts = Table(
+    "partial_counts",
+    metadata,
+    Column("digest", LargeBinary(32), primary_key=True),
+    Column("fingerprint", String(32), primary_key=True),
+    Column("partitions", Integer, primary_key=True, autoincrement=False),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("documents", BigInteger, nullable=False, comment="counted in the whole shard, in every partition's row"),
+    Column("dead", BigInteger, nullable=False, comment="records of the shard that are no documents, likewise"),
+    Column("tokens", BigInteger, nullable=False, comment="likewise"),
+    Column("data", Blob, nullable=False, comment="Arrow IPC, zstd"),
+)
+
+generations = Table(
+    "generations",
+    metadata,
+    _id(),
+    Column("corpus_id", ForeignKey("corpora.id"), nullable=False),
+    Column("fingerprint", String(32), nullable=False),
+    Column("job_id", Id, nullable=False),
+    Column("digest", LargeBinary(32), nullable=False, comment="of everything that was summed"),
+    Column("published_at", Double, comment="readers see it from then on"),
+    Index("ix_generations_corpus_id_fingerprint", "corpus_id", "fingerprint"),
+    sqlite_autoincrement=True,
+)
+
+word_counts = Table(
+    "word_counts",
+    metadata,
+    Column("generation_id", Id, primary_key=True, autoincrement=False),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("position", Integer, primary_key=True, autoincrement=False, comment="in code point order of the words"),
+    Column("word", Word, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("documents", BigInteger, nullable=False),
+    # No index holds the word itself: one token may be longer than a page of any B-tree.
+    Index("ix_word_counts_generation_id_count", "generation_id", "count"),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("sha256", LargeBinary(32), primary_key=True),
+    Column("fingerprint", String(32), primary_key=True),
+    Column("count", Integer, nullable=False),
+    Column("tokens", Text, nullable=False, comment="JSON list"),
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    _id(),
+    Column("job_id", ForeignKey("jobs.id"), nullable=False),
+    Column("shard_id", Id, nullable=False),
+    Column("source_id", Id, nullable=False, comment="0 when a producer gave the text itself"),
+    Column("source", Text, nullable=False),
+    Column("line", BigInteger),
+    Column("offset", BigInteger, nullable=False),
+    Column("length", BigInteger, nullable=False),
+    Column("document_id", Id, nullable=False, server_default="0", comment="0 when it stands in a source"),
+    Column("key", Text),
+    Column("reason", String(40), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("state", String(10), nullable=False, comment="standing, discarded or replayed"),
+    Column("created_at", Double, nullable=False),
+    Index("uq_dead_letters_place", "shard_id", "source_id", "offset", "document_id", unique=True),
+    Index("ix_dead_letters_job_id", "job_id"),
+    sqlite_autoincrement=True,
+)
+
+resources = Table(
+    "resources",
+    metadata,
+    Column("digest", String(64), primary_key=True, comment="sha256 in hex"),
+    Column("data", Blob, nullable=False, comment="user dictionaries and stop word lists, as they were given"),
+)
+
+marks = Table(
+    "marks",
+    metadata,
+    Column("name", String(50), primary_key=True, comment="broker_epoch, reconciled_at, …"),
+    Column("value", Text, nullable=False),
+)

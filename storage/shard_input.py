@@ -1,0 +1,227 @@
+"""Reads the documents of one shard, in batches, and notices when a source is not what it was at planning.
+
+Computes nothing of them and writes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Engine, select
+
+from storage.dead_letters import DeadLetter
+from storage.documents import Document, load_enqueued, text_sha256
+from storage.engine import AnyRow, reading
+from storage.errors import SourceChangedError, SourceUnavailableError
+from storage.schema import sources
+from storage.sources import (
+    ReaderOptions,
+    Record,
+    check_allowed,
+    content_digest,
+    line_number,
+    read,
+    record_offsets,
+    source_stamp,
+)
+
+#: A batch ends when its texts reach this many bytes, …
+BATCH_BYTES = 1024 * 1024
+#: … or when it has this many documents.
+BATCH_DOCUMENTS = 1000
+#: Sources looked up by one statement.
+CHUNK = 500
+
+
+@dataclass(slots=True)
+class Batch:
+    """Some documents of one shard, and what stood between them that is none."""
+
+    documents: list[Document] = field(default_factory=list)
+    letters: list[DeadLetter] = field(default_factory=list)
+    size_bytes: int = 0
+
+    def is_full(self) -> bool:
+        """Say whether the batch is to be computed now."""
+        return self.size_bytes >= BATCH_BYTES or len(self.documents) + len(self.letters) >= BATCH_DOCUMENTS
+
+
+class ShardInput:
+    """The documents of a shard's pieces."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        pieces: Mapping[str, Any],
+        input_roots: Sequence[str] = (),
+        *,
+        without_missing: bool = False,
+    ) -> None:
+        """With `without_missing`, a source that cannot be read becomes one dead letter instead of an error."""
+        self._engine = engine
+        self._pieces = pieces
+        self._input_roots = tuple(input_roots)
+        self._without_missing = without_missing
+        with reading(engine) as connection:
+            self._sources = _load_sources(connection, [piece[0] for piece in pieces.get("files", ())])
+
+    def digest(self) -> bytes:
+        """Return the digest of everything that the documents are made of.
+
+        Raises `SourceChangedError` and `SourceUnavailableError`.
+        """
+        digest = hashlib.sha256()
+        for source_id, offset, length in self._pieces.get("files", ()):
+            source = self._source(source_id)
+            try:
+                self._check(source)
+                digest.update(content_digest(source.uri, _options(source), offset, length))
+            except SourceUnavailableError:
+                if not self._without_missing:
+                    raise
+                digest.update(b"missing")
+        ids = self._pieces.get("documents")
+        if ids:
+            with reading(self._engine) as connection:
+                for row in load_enqueued(connection, ids):
+                    digest.update(row.sha256)
+        return digest.digest()
+
+    def batches(self) -> Iterator[Batch]:
+        """Yield the documents in order.
+
+        Raises `SourceChangedError` and `SourceUnavailableError`.
+        """
+        batch = Batch()
+        for item in self._items():
+            if isinstance(item, Document):
+                batch.documents.append(item)
+                batch.size_bytes += item.record.length
+            else:
+                batch.letters.append(item)
+            if batch.is_full():
+                yield batch
+                batch = Batch()
+        if batch.documents or batch.letters:
+            yield batch
+
+    def _items(self) -> Iterator[Document | DeadLetter]:
+        for source_id, offset, length in self._pieces.get("files", ()):
+            source = self._source(source_id)
+            try:
+                yield from self._read(source, offset, length)
+            except SourceUnavailableError as error:
+                if not self._without_missing:
+                    raise
+                yield DeadLetter(source.id, source.uri, offset, max(length, 0), "source_unavailable", str(error))
+        yield from self._enqueued(self._pieces.get("documents", ()))
+
+    def _read(self, source: AnyRow, offset: int, length: int) -> Iterator[Document | DeadLetter]:
+        self._check(source)
+        options = _options(source)
+        place = (0, 1)
+        for item in read(source.uri, options, offset, length):
+            if isinstance(item, Record):
+                yield Document(item.text, text_sha256(item.text), item, source)
+                continue
+            # Counted on from the last dead letter, or a file of nothing else would be read once for each.
+            line = item.line or line_number(source.uri, options, item.offset, since=place)
+            place = (item.offset, line)
+            yield DeadLetter(source.id, source.uri, item.offset, item.length, item.reason, item.detail, line, item.key)
+        self._check(source)
+
+    def _enqueued(self, ids: Sequence[int]) -> Iterator[Document]:
+        for start in range(0, len(ids), CHUNK):
+            # A connection of its own for each chunk: none is held while documents are computed.
+            with reading(self._engine) as connection:
+                rows = list(load_enqueued(connection, ids[start : start + CHUNK]))
+            for row in rows:
+                record = Record(row.key, row.text, 0, row.length, json.loads(row.metadata) if row.metadata else None)
+                yield Document(row.text, bytes(row.sha256), record, None, row.id)
+
+    def _source(self, source_id: int) -> AnyRow:
+        source = self._sources.get(source_id)
+        if source is None:
+            # Removed from the corpus after the shard was planned: planning again takes the shard away.
+            message = f"source {source_id} is no longer in the corpus"
+            raise SourceChangedError(message)
+        return source
+
+    def _check(self, source: AnyRow) -> None:
+        """Raise `SourceChangedError` unless the source is the very one that was planned."""
+        check_allowed(source.uri, self._input_roots)
+        if source_stamp(source.uri) != (source.size, source.stamp):
+            message = f"{source.uri} has changed since it was planned"
+            raise SourceChangedError(message)
+
+    def changed_sources(self) -> list[tuple[int, int, str]]:
+        """Return (id, size, stamp) of every source that is not what it was, as it is now."""
+        found = []
+        for source in self._sources.values():
+            size, stamp = source_stamp(source.uri)
+            if (size, stamp) != (source.size, source.stamp):
+                found.append((source.id, size, stamp))
+        return found
+
+    def halves(self) -> list[tuple[dict[str, Any], int]]:
+        """Return two pieces that together are this shard's, each with its size in bytes; none for a single record."""
+        for kind in ("files", "documents"):
+            items = self._pieces.get(kind, ())
+            if len(items) > 1:
+                middle = len(items) // 2
+                return [self._sized({kind: list(part)}) for part in (items[:middle], items[middle:])]
+        if not self._pieces.get("files"):
+            return []
+        ((source_id, offset, length),) = self._pieces["files"]
+        source = self._source(source_id)
+        self._check(source)
+        starts = record_offsets(source.uri, _options(source), offset, length)
+        if len(starts) < 2:  # noqa: PLR2004 - halves are two
+            return []
+        middle = starts[len(starts) // 2]
+        rest = -1 if length == -1 else offset + length - middle
+        halves = ([source_id, offset, middle - offset], [source_id, middle, rest])
+        return [self._sized({"files": [half]}) for half in halves]
+
+    def _sized(self, pieces: dict[str, Any]) -> tuple[dict[str, Any], int]:
+        sizes = (
+            length if length >= 0 else self._source(source_id).size for source_id, _, length in pieces.get("files", ())
+        )
+        return pieces, sum(sizes)
+
+    def as_letters(self, reason: str, detail: str) -> list[DeadLetter]:
+        """Return the dead letters of a shard that is given up: one for each of its pieces."""
+        letters = []
+        for source_id, offset, length in self._pieces.get("files", ()):
+            source = self._source(source_id)
+            first = next(read(source.uri, _options(source), offset, length), None)
+            place = (first.offset, first.length) if first else (offset, max(length, 0))
+            line = line_number(source.uri, _options(source), place[0])
+            key = first.key if first else None
+            letters.append(DeadLetter(source.id, source.uri, *place, reason, detail, line, key))
+        with reading(self._engine) as connection:
+            letters.extend(
+                DeadLetter(0, ENQUEUED, 0, row.length, reason, detail, None, row.key, row.id)
+                for row in load_enqueued(connection, self._pieces.get("documents", ()))
+            )
+        return letters
+
+
+#: What stands for the source of a document that a producer gave by value.
+ENQUEUED = "enqueued"
+
+
+def _load_sources(connection: Connection, ids: Sequence[int]) -> dict[int, AnyRow]:
+    found: dict[int, AnyRow] = {}
+    for start in range(0, len(ids), CHUNK):
+        statement = select(sources).where(sources.c.id.in_(ids[start : start + CHUNK]))
+        found.update((row.id, row) for row in connection.execute(statement))
+    return found
+
+
+def _options(source: AnyRow) -> ReaderOptions:
+    return ReaderOptions.from_json(source.options)

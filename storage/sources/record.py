@@ -1,0 +1,67 @@
+"""What every reader yields: a record that is a document, or one that is not and says why. Reads nothing itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+Format = Literal["txt", "lines", "jsonl", "csv", "tsv", "parquet", "thucnews"]
+Compression = Literal["", "gz", "zst", "bz2"]
+
+#: Records longer than this, in bytes as they stand in the source, become dead letters.
+DEFAULT_MAX_RECORD_BYTES = 16 * 1024 * 1024
+#: Longest key of a document, in characters; four bytes each still fit a B-tree page of PostgreSQL.
+MAX_KEY_CHARS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderOptions:
+    """Everything that decides which documents a reader makes of a source's bytes."""
+
+    format: Format
+    compression: Compression = ""
+    encoding: str = "utf-8"
+    text_field: str = "text"
+    key_field: str | None = None
+    max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES
+
+    def to_json(self) -> str:
+        """Return the canonical JSON text: equal options give equal text."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> ReaderOptions:
+        """Return the options that `to_json` wrote."""
+        return cls(**json.loads(text))
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A document as it stands in a source.
+
+    `offset` and `length` address it: bytes of the (decompressed) file, or rows for Parquet.
+    """
+
+    key: str
+    text: str
+    offset: int
+    length: int
+    metadata: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BadRecord:
+    """A record, or a stretch of bytes, that is no document; becomes one dead letter.
+
+    `reason` is a constant word for machines (`undecodable`, `nul`, …), `detail` a sentence for people,
+    `line` counts from 1 in the whole file.
+    """
+
+    offset: int
+    length: int
+    reason: str
+    detail: str
+    line: int | None = None
+    key: str | None = None

@@ -1,0 +1,54 @@
+"""The tokens of documents, keyed by text and fingerprint, so that a text is cut once however often it occurs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from storage.documents import ranked_records
+from storage.engine import insert_new
+from storage.schema import tokens
+
+#: Texts looked up by one statement.
+CHUNK = 500
+
+
+def known(connection: Connection, fingerprint: str, digests: Sequence[bytes]) -> dict[bytes, int]:
+    """Return the number of tokens of every text that has been cut under a fingerprint."""
+    found: dict[bytes, int] = {}
+    for start in range(0, len(digests), CHUNK):
+        statement = select(tokens.c.sha256, tokens.c.count).where(
+            tokens.c.sha256.in_(digests[start : start + CHUNK]), tokens.c.fingerprint == fingerprint
+        )
+        found.update((digest, count) for digest, count in connection.execute(statement))
+    return found
+
+
+def save(connection: Connection, fingerprint: str, cut: Mapping[bytes, Sequence[str]]) -> None:
+    """Store the tokens of texts; what is there already is the same."""
+    rows = [
+        {
+            "sha256": digest,
+            "fingerprint": fingerprint,
+            "count": len(words),
+            "tokens": json.dumps(words, ensure_ascii=False, separators=(",", ":")),
+        }
+        for digest, words in cut.items()
+    ]
+    insert_new(connection, tokens, rows)
+
+
+def export_rows(connection: Connection, corpus_id: int, fingerprint: str) -> Iterator[dict[str, Any]]:
+    """Yield {key, tokens} of every document of a corpus that has them, in order of keys."""
+    ranked = ranked_records(corpus_id).subquery()
+    statement = (
+        select(ranked.c.key, tokens.c.tokens)
+        .join(tokens, (tokens.c.sha256 == ranked.c.sha256) & (tokens.c.fingerprint == fingerprint))
+        .where(ranked.c.rank == 1)
+        .order_by(ranked.c.key)
+    )
+    for row in connection.execution_options(yield_per=1000).execute(statement):
+        yield {"key": row.key, "tokens": json.loads(row.tokens)}

@@ -1,0 +1,114 @@
+"""Counts words: how often each stands in a corpus, and in how many documents. A map by shard, then a merge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from storage import partial_counts
+from storage.documents import Document
+from storage.engine import Connection, reading
+from storage.word_counts import replace_partition
+from tasks.count.merge import merge, needed_partitions
+from tasks.count.shard_counts import PARTIAL_FORMAT, ShardCounts
+from tasks.operation import KnownShard, Save, ShardWork, Workplace
+from tasks.segmentation import segmentation_identity, segmentation_parameters, segmenter_for, token_filter_for
+
+
+class CountRun:
+    """Counts the words of one shard in a counter of its own."""
+
+    def __init__(self, work: ShardWork, workplace: Workplace) -> None:
+        self._work = work
+        self._segmenter = segmenter_for(work.parameters, workplace)
+        self._filter = token_filter_for(work.parameters, workplace)
+        self._counts = ShardCounts()
+
+    @property
+    def results(self) -> int:
+        """Documents counted so far."""
+        return self._counts.documents
+
+    @property
+    def tokens(self) -> int:
+        """Tokens counted so far."""
+        return self._counts.tokens
+
+    def take(self, documents: Sequence[Document]) -> Save | None:
+        """Count a batch; nothing is written before the shard ends."""
+        for document in documents:
+            tokens = self._segmenter.cut(document.text)
+            self._counts.add(self._filter.keep(tokens) if self._filter else tokens)
+        return None
+
+    def finish(self, dead: int) -> Save | None:
+        """Return the writing of the shard's partial counts."""
+        digest = self._work.digest
+        if digest is None:
+            message = "a shard that is counted has a digest of its content"
+            raise ValueError(message)
+        blobs = self._counts.partials(self._work.partitions)
+        known = partial_counts.Known(self._work.partitions, self.results, dead, self.tokens)
+
+        def save(connection: Connection) -> None:
+            partial_counts.save(connection, digest, self._work.fingerprint, blobs, known)
+
+        return save
+
+
+class CountOperation:
+    """Word counts and document frequencies of a corpus."""
+
+    name = "count"
+    version = 1
+    queue = "hanmill.cpu"
+    merges = True
+
+    def parameters(self, options: Mapping[str, Any], add_resource: Callable[[bytes], str]) -> dict[str, Any]:
+        """Check the options of segmentation and filtering; raises `UsageError`."""
+        return segmentation_parameters(options, add_resource)
+
+    def identity(self, parameters: Mapping[str, Any]) -> Mapping[str, str]:
+        """Return what decides the tokens, and the form in which partial counts are kept."""
+        return {**segmentation_identity(parameters), "partial_format": str(PARTIAL_FORMAT)}
+
+    def prepare(self, parameters: Mapping[str, Any], workplace: Workplace) -> None:
+        """Load the dictionary."""
+        segmenter_for(parameters, workplace)
+
+    def known(self, work: ShardWork, workplace: Workplace) -> KnownShard | None:
+        """Return the figures of a content that was counted before under the same fingerprint."""
+        if work.digest is None:
+            return None
+        with reading(workplace.engine) as connection:
+            found = partial_counts.find(connection, work.digest, work.fingerprint)
+        # With dead letters it is read again: they name places in this source, not in the one counted first.
+        return KnownShard(found.partitions, found.documents, found.tokens) if found and not found.dead else None
+
+    def start(self, work: ShardWork, workplace: Workplace) -> CountRun:
+        """Begin a shard."""
+        return CountRun(work, workplace)
+
+    def merge(self, work: ShardWork, generation_id: int, workplace: Workplace) -> Save:
+        """Sum one partition over all shards of the job and return its writing."""
+        partition = work.partition or 0
+        batches = list(merge(_stored(work, partition, workplace), work.partitions, partition))
+
+        def save(connection: Connection) -> None:
+            rows = (row for batch in batches for row in zip(*(column.to_pylist() for column in batch), strict=True))
+            replace_partition(connection, generation_id, partition, rows)
+
+        return save
+
+
+def _stored(work: ShardWork, partition: int, workplace: Workplace) -> Iterator[tuple[bytes, int]]:
+    with reading(workplace.engine) as connection:
+        shards = list(partial_counts.done_shards(connection, work.job_id))
+    # Summed per shard, not per content: a file that stands in a corpus twice counts twice.
+    for shard in shards:
+        wanted = needed_partitions(shard.partitions, work.partitions, partition)
+        for blob in partial_counts.load(workplace.engine, work.fingerprint, shard.digest, shard.partitions, wanted):
+            yield blob, shard.partitions
+
+
+OPERATION = CountOperation()

@@ -1,0 +1,120 @@
+"""The counts of a shard, and the bytes of its partial counts."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks.count.shard_counts import PARTIAL_SCHEMA, ShardCounts, decode_partial, encode_partial, partition_of
+
+DOCUMENTS = st.lists(
+    st.lists(st.sampled_from(["的", "北京", "a", "B", "，", "\n", "𠀀", "\uffee", "é", "😀"]), max_size=8), max_size=8
+)
+PARTITIONS = st.sampled_from([1, 2, 4, 8])
+REPOSITORY = Path(__file__).resolve().parents[4]
+
+
+def _count(documents: list[list[str]]) -> ShardCounts:
+    counts = ShardCounts()
+    for tokens in documents:
+        counts.add(tokens)
+    return counts
+
+
+@given(DOCUMENTS, PARTITIONS)
+@settings(deadline=None)
+def test_partials_hold_every_word_once_sorted_in_its_partition(documents: list[list[str]], partitions: int) -> None:
+    tables = [decode_partial(blob) for blob in _count(documents).partials(partitions)]
+    found: dict[str, tuple[int, int]] = {}
+    for partition, table in enumerate(tables):
+        words = table["word"].to_pylist()
+        assert words == sorted(words)
+        assert {partition_of(word, partitions) for word in words} <= {partition}
+        found.update(
+            zip(words, zip(table["count"].to_pylist(), table["documents"].to_pylist(), strict=True), strict=True)
+        )
+    counts = Counter(token for tokens in documents for token in tokens)
+    document_frequencies = Counter(token for tokens in documents for token in set(tokens))
+    assert found == {word: (counts[word], document_frequencies[word]) for word in counts}
+    assert sum(len(table) for table in tables) == len(counts)
+
+
+@given(st.data(), DOCUMENTS, PARTITIONS)
+@settings(deadline=None)
+def test_equal_counts_give_equal_bytes_in_any_order(
+    data: st.DataObject, documents: list[list[str]], partitions: int
+) -> None:
+    shuffled = [data.draw(st.permutations(tokens)) for tokens in data.draw(st.permutations(documents))]
+    assert _count(documents).partials(partitions) == _count(shuffled).partials(partitions)
+
+
+def test_another_process_with_another_hash_seed_gives_equal_bytes() -> None:
+    program = (
+        "import hashlib; from tasks.count.shard_counts import ShardCounts; counts = ShardCounts();"
+        "[counts.add([str(n * m) for n in range(300)]) for m in range(1, 9)];"
+        "print([hashlib.sha256(blob).hexdigest() for blob in counts.partials(4)])"
+    )
+    command = [sys.executable, "-c", program]
+    outcome = subprocess.run(
+        command, check=True, capture_output=True, text=True, cwd=REPOSITORY, env={"PYTHONHASHSEED": "7"}
+    )
+    here = _count([[str(n * m) for n in range(300)] for m in range(1, 9)]).partials(4)
+    assert outcome.stdout.strip() == str([hashlib.sha256(blob).hexdigest() for blob in here])
+
+
+def test_documents_and_tokens_are_summed() -> None:
+    counts = _count([["a", "a", "b"], [], ["a"]])
+    assert (counts.documents, counts.tokens) == (3, 4)
+
+
+def test_a_shard_without_tokens_gives_empty_partials() -> None:
+    assert [decode_partial(blob).num_rows for blob in ShardCounts().partials(4)] == [0, 0, 0, 0]
+
+
+def test_a_megabyte_of_letters_is_one_word() -> None:
+    (blob,) = _count([["a" * 1_000_000, "b"]]).partials(1)
+    assert decode_partial(blob)["word"].to_pylist() == ["a" * 1_000_000, "b"]
+
+
+@given(st.text(), PARTITIONS)
+def test_a_words_partition_follows_from_a_finer_one(word: str, partitions: int) -> None:
+    assert partition_of(word, partitions) == partition_of(word, 8) % partitions
+
+
+def test_the_partition_of_a_word_never_changes() -> None:
+    assert [partition_of(word, 8) for word in ("的", "北京", "，", "a", "")] == [6, 1, 0, 3, 0]
+
+
+@pytest.mark.parametrize("partitions", [0, -1, 3, 6])
+def test_a_number_of_partitions_that_is_no_power_of_two_is_refused(partitions: int) -> None:
+    with pytest.raises(ValueError, match="power of two"):
+        ShardCounts().partials(partitions)
+
+
+def test_partials_of_another_format_are_refused() -> None:
+    stream = pa.BufferOutputStream()
+    with pa.ipc.new_stream(stream, PARTIAL_SCHEMA.with_metadata({b"hanmill.partial_counts": b"0"})):
+        pass
+    with pytest.raises(ValueError, match="format '0'"):
+        decode_partial(stream.getvalue().to_pybytes())
+
+
+def test_bytes_that_are_no_partial_are_refused() -> None:
+    for blob in (b"", b"not Arrow at all", b"\xff" * 64):
+        with pytest.raises(ValueError, match="no partial counts"):
+            decode_partial(blob)
+
+
+def test_partials_cut_short_anywhere_are_refused() -> None:
+    blob = encode_partial(pa.record_batch([["a"], [1], [1]], schema=PARTIAL_SCHEMA))
+    for length in range(len(blob)):
+        with pytest.raises(ValueError, match="no partial counts"):
+            decode_partial(blob[:length])

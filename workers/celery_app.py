@@ -1,0 +1,88 @@
+"""Celery's configuration, made from the settings, each choice with its reason. Defines no task.
+
+The facts behind the reasons (what kombu does on Redis, and when) were measured with celery 5.7 and kombu 5.7.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import Celery
+from kombu import Exchange, Queue
+
+from storage.redis_keys import QUEUE_CONTROL, QUEUE_CPU, QUEUE_GPU
+from workers.reconcile_timer import ReconcileTimer
+from workers.settings import Settings
+from workers.task_names import RECONCILE
+
+#: Messages go by the broker's nameless exchange, which needs no binding: after a flush of Redis the bindings are
+#: gone, and what is published to a named exchange vanishes.
+_NAMELESS = Exchange("")
+
+
+def build_app(settings: Settings) -> Celery:
+    """Return the application for these settings; connects to nothing."""
+    app = Celery("hanmill", include=["workers.celery_tasks"])
+    app.conf.update(_configuration(settings))
+    app.steps["worker"].add(ReconcileTimer)
+    return app
+
+
+def _configuration(settings: Settings) -> dict[str, Any]:
+    return {
+        "broker_url": settings.broker_url,
+        "broker_connection_retry_on_startup": True,
+        # For ever: the default gives up after 100 tries and leaves a worker that consumes nothing.
+        "broker_connection_max_retries": None,
+        "broker_transport_options": _transport_options(settings),
+        "task_queues": [Queue(name, _NAMELESS, routing_key=name) for name in (QUEUE_CPU, QUEUE_GPU, QUEUE_CONTROL)],
+        "task_default_queue": QUEUE_CONTROL,
+        "task_default_exchange": "",
+        "task_default_routing_key": QUEUE_CONTROL,
+        "task_create_missing_queues": False,
+        # JSON only, in both directions: a message can never run code.
+        "accept_content": ["json"],
+        "task_serializer": "json",
+        "result_serializer": "json",
+        # Results stand in SQL; a result backend would only grow.
+        "task_ignore_result": True,
+        "result_backend": None,
+        # After the work: a message whose worker dies comes back, and the ledger says whether it still matters.
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": False,
+        "worker_prefetch_multiplier": 1,
+        "worker_disable_prefetch": settings.broker_url.startswith(("redis", "rediss")),
+        "task_soft_time_limit": settings.soft_time_limit_s,
+        "task_time_limit": settings.hard_time_limit_s,
+        "task_track_started": True,
+        "worker_send_task_events": True,
+        "task_send_sent_event": False,
+        "worker_hijack_root_logger": False,
+        "worker_redirect_stdouts": False,
+        # Any number of beats may run; each worker asks for the same by a timer of its own.
+        "beat_schedule": {
+            "reconcile": {
+                "task": RECONCILE,
+                "schedule": settings.reconcile_interval_s,
+                "options": {"queue": QUEUE_CONTROL, "expires": settings.reconcile_interval_s},
+            }
+        },
+        "beat_schedule_filename": str(settings.home.absolute() / "celerybeat"),
+        "enable_utc": True,
+    }
+
+
+def _transport_options(settings: Settings) -> dict[str, Any]:
+    if not settings.broker_url.startswith(("redis", "rediss")):
+        # RabbitMQ: a producer learns that a message was not taken.
+        return {"confirm_publish": True}
+    return {
+        "visibility_timeout": settings.visibility_timeout_s,
+        # By default a lost message is looked for every 100 s only, whatever the visibility timeout.
+        "unacked_restore_interval": 10,
+        "unacked_restore_throttle": 1,
+        # A half-open connection is noticed.
+        "socket_keepalive": True,
+        "socket_timeout": 30,
+        "health_check_interval": 15,
+    }

@@ -1,0 +1,111 @@
+"""Every setting, with its default, unit and meaning; the only reader of the environment. Opens nothing."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from storage.errors import UsageError
+from storage.sources.record import DEFAULT_MAX_RECORD_BYTES
+
+#: The password of an address: what stands between the first colon after `//` and the `@`.
+_PASSWORD = re.compile(r"(?<=://)([^:/@]*):([^@/]+)@")
+
+
+def _split_roots(value: object) -> object:
+    return tuple(part for part in value.split(":") if part) if isinstance(value, str) else value
+
+
+class Settings(BaseSettings):
+    """The settings in force. Set one by the environment: `HANMILL_LEASE_S=15`."""
+
+    model_config = SettingsConfigDict(env_prefix="HANMILL_", frozen=True, extra="ignore")
+
+    home: Path = Field(
+        default=Path(".hanmill"), description="directory for the embedded database, caches and spooled input"
+    )
+    database_url: str = Field(default="", description="sqlite:///FILE or postgresql://…; empty: a SQLite file in home")
+    broker_url: str = Field(
+        default="redis://127.0.0.1:6379/0", description="redis://, rediss://, redis+socket:// or amqp:// of the queue"
+    )
+    input_roots: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_roots)] = Field(
+        default=(), description="directories that inputs must lie in, separated by ':'; empty: anywhere"
+    )
+    shard_bytes: int = Field(
+        default=4 * 1024 * 1024, gt=0, description="bytes; size of a shard, chosen at a source's first planning"
+    )
+    max_record_bytes: int = Field(
+        default=DEFAULT_MAX_RECORD_BYTES, gt=0, description="bytes; longer records are dead letters"
+    )
+    lease_s: float = Field(
+        default=60.0, gt=0, description="seconds; a worker that is silent for so long has lost its shard"
+    )
+    max_failures: int = Field(
+        default=3, gt=0, description="tries of a shard before it is halved, or its document is dead"
+    )
+    max_losses: int = Field(default=5, gt=0, description="workers a shard may lose before it is halved")
+    max_deferrals: int = Field(default=6, gt=0, description="tries while a source is away, with growing pauses")
+    window: int = Field(default=256, gt=0, description="messages of a job that stand in the queue at a time")
+    high_water_shards: int = Field(
+        default=20_000, gt=0, description="unfinished shards above which producers must wait"
+    )
+    seal_after_s: float = Field(
+        default=30.0, gt=0, description="seconds; a job of enqueued documents is open for so long"
+    )
+    merge_bytes: int = Field(
+        default=512 * 1024 * 1024,
+        gt=0,
+        description="bytes of source text a merge partition; more partitions need less memory",
+    )
+    reconcile_interval_s: float = Field(default=10.0, gt=0, description="seconds between two looks for lost shards")
+    soft_time_limit_s: float = Field(default=6 * 3600.0, gt=0, description="seconds; a shard that runs longer fails")
+    hard_time_limit_s: float = Field(default=6.5 * 3600.0, gt=0, description="seconds; its process is ended")
+    visibility_timeout_s: float = Field(
+        default=7 * 3600.0, gt=0, description="seconds until Redis delivers a message again"
+    )
+    log_format: Literal["text", "json"] = Field(default="text", description="of the log lines on stderr")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="lowest level that is logged"
+    )
+
+    @property
+    def sql_url(self) -> str:
+        """The database's address, the embedded one when none is set."""
+        return self.database_url or f"sqlite:///{self.home.absolute() / 'hanmill.db'}"
+
+    @property
+    def cache_dir(self) -> Path:
+        """Where compiled dictionaries are kept."""
+        return self.home.absolute() / "cache"
+
+    @property
+    def stdin_dir(self) -> Path:
+        """Where what came by standard input is kept."""
+        return self.home.absolute() / "stdin"
+
+
+@lru_cache(maxsize=1)
+def load_settings() -> Settings:
+    """Read the environment once.
+
+    Raises `UsageError` that names all faults together, each with key and value, passwords masked.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        faults = [
+            f"HANMILL_{str(fault['loc'][0]).upper()}={mask(str(fault['input']))}: {fault['msg']}"
+            for fault in error.errors()
+        ]
+        message = "settings are wrong:\n  " + "\n  ".join(faults)
+        raise UsageError(message) from error
+
+
+def mask(value: str) -> str:
+    """Return a value fit to be shown: the password of an address becomes asterisks."""
+    return _PASSWORD.sub(r"\1:***@", value)

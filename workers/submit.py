@@ -1,0 +1,118 @@
+"""Makes jobs of inputs: checks everything first, refreshes the corpus, plans, and lets the first messages go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from storage import jobs, resources
+from storage.corpora import Refreshed, corpus_bytes, make_corpus, refresh_sources
+from storage.engine import Connection, Engine, transact
+from storage.ledger import resume
+from storage.planning import Plan, plan_job
+from storage.sources import ListingOptions, list_sources
+from tasks.operation import Operation, fingerprint_of, get_operation
+from workers.bootstrap import Parts
+from workers.dispatch import Publisher, dispatch_job
+
+#: Most partitions of a merge.
+MAX_PARTITIONS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a user asks for: inputs into a corpus, and operations over it."""
+
+    corpus: str
+    inputs: Sequence[str]
+    operations: Sequence[str]
+    #: Options of the operations, by name: mode, hmm, user_dict, stopwords, min_length, pattern.
+    options: Mapping[str, Any]
+    listing: ListingOptions
+    shard_bytes: int | None = None
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SubmittedJob:
+    """One job of an order, and what planning it found."""
+
+    id: int
+    operation: str
+    plan: Plan | None
+    resumed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """What became of an order."""
+
+    refreshed: Refreshed
+    jobs: Sequence[SubmittedJob]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedOperation:
+    """An operation with its options checked, so that nothing about it can be wrong later."""
+
+    operation: Operation
+    parameters: Mapping[str, Any]
+    fingerprint: str
+
+
+def check_operations(engine: Engine, names: Sequence[str], options: Mapping[str, Any]) -> list[CheckedOperation]:
+    """Check operations and their options; raises `UsageError`. Dictionaries named by path are stored."""
+    checked = []
+    for name in dict.fromkeys(names):
+        operation = get_operation(name)
+        parameters = operation.parameters(
+            options, lambda data: transact(engine, lambda connection: resources.add(connection, data))
+        )
+        checked.append(CheckedOperation(operation, parameters, fingerprint_of(operation, parameters)))
+    return checked
+
+
+def submit(parts: Parts, publisher: Publisher, order: Order) -> Submitted:
+    """Turn an order into jobs that run.
+
+    Raises `UsageError` before anything is written when an input, an option or an operation is wrong.
+    """
+    checked = check_operations(parts.engine, order.operations, order.options)
+    listed = list_sources(order.inputs, order.listing, stdin_dir=parts.settings.stdin_dir)
+    corpus_id = transact(parts.engine, lambda connection: make_corpus(connection, order.corpus))
+    refreshed = refresh_sources(parts.engine, corpus_id, listed, order.shard_bytes or parts.settings.shard_bytes)
+    submitted = [_submit_job(parts, publisher, corpus_id, one, order.priority) for one in checked]
+    return Submitted(refreshed, submitted)
+
+
+def _submit_job(
+    parts: Parts, publisher: Publisher, corpus_id: int, checked: CheckedOperation, priority: int
+) -> SubmittedJob:
+    job_id, resumed = transact(
+        parts.engine, lambda connection: _find_or_make(connection, parts, corpus_id, checked, priority)
+    )
+    plan = plan_job(parts.engine, job_id)
+    dispatch_job(parts, publisher, job_id)
+    return SubmittedJob(job_id, checked.operation.name, plan, resumed)
+
+
+def _find_or_make(
+    connection: Connection, parts: Parts, corpus_id: int, checked: CheckedOperation, priority: int
+) -> tuple[int, bool]:
+    name, fingerprint = checked.operation.name, checked.fingerprint
+    unfinished = jobs.find_unfinished(connection, corpus_id, name, fingerprint)
+    if unfinished is not None:
+        resume(connection, unfinished)
+        return unfinished, True
+    partitions = partitions_for(corpus_bytes(connection, corpus_id), parts.settings.merge_bytes)
+    new = jobs.NewJob(corpus_id, name, checked.parameters, fingerprint, partitions, priority)
+    return jobs.make_job(connection, new), False
+
+
+def partitions_for(size_bytes: int, merge_bytes: int) -> int:
+    """Return how many partitions a merge takes: a power of two, so that sums of another size still fit."""
+    partitions = 1
+    while partitions * merge_bytes < size_bytes and partitions < MAX_PARTITIONS:
+        partitions *= 2
+    return partitions
