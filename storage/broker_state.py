@@ -33,13 +33,16 @@ class BrokerHealth:
     maxmemory_bytes: int
 
 
+def client_url(broker_url: str) -> str:
+    """Return a broker's address as redis-py writes it; kombu has its own way to name a unix socket."""
+    return broker_url.replace("redis+socket://", "unix://", 1).replace("virtual_host=", "db=", 1)
+
+
 class RedisState:
     """A look into one Redis."""
 
     def __init__(self, broker_url: str) -> None:
-        # kombu writes the address of a unix socket in its own way.
-        url = broker_url.replace("redis+socket://", "unix://", 1).replace("virtual_host=", "db=", 1)
-        self._client = redis.Redis.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S)
+        self._client = redis.Redis.from_url(client_url(broker_url), socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S)
 
     def close(self) -> None:
         """Give the connection back."""

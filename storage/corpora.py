@@ -97,6 +97,7 @@ def _source_ids(connection: Connection, corpus_id: int) -> set[int]:
 def _refresh_chunk(
     connection: Connection, corpus_id: int, chunk: Sequence[ListedSource], shard_bytes: int
 ) -> tuple[dict[str, int], set[int]]:
+    _lock(connection, corpus_id)
     uris = [source.uri for source in chunk]
     known = {
         row.uri: row
@@ -109,6 +110,11 @@ def _refresh_chunk(
         _change(connection, known[source.uri], source)
     counts = {"added": len(added), "changed": len(changed), "unchanged": len(chunk) - len(added) - len(changed)}
     return counts, {row.id for row in known.values()}
+
+
+def _lock(connection: Connection, corpus_id: int) -> None:
+    """Let one process at a time change a corpus's sources; on SQLite every writer is alone anyhow."""
+    connection.execute(select(corpora.c.id).where(corpora.c.id == corpus_id).with_for_update())
 
 
 def _differs(row: AnyRow, source: ListedSource) -> bool:
@@ -212,6 +218,7 @@ def _cut_large(engine: Engine, corpus_id: int) -> None:
 
 
 def _pack_small(connection: Connection, corpus_id: int) -> None:
+    _lock(connection, corpus_id)
     statement = (
         select(sources.c.id, sources.c.size, sources.c.shard_bytes)
         .where(sources.c.corpus_id == corpus_id, sources.c.pack.is_(None), sources.c.cuts.is_(None))

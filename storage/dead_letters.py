@@ -88,7 +88,7 @@ def count_by_reason(connection: Connection, job_id: int) -> dict[str, int]:
         .group_by(dead_letters.c.reason)
         .order_by(dead_letters.c.reason)
     )
-    return dict(connection.execute(statement).tuples().all())
+    return dict(connection.execute(statement).all())
 
 
 def discard(connection: Connection, job_id: int) -> int:

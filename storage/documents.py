@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, case, select
+from sqlalchemy import Connection, Select, and_, case, select, text
 from sqlalchemy.sql import func
 
 from storage.corpora import next_pack
@@ -22,6 +22,10 @@ from storage.sources import Record
 
 #: Documents written or read by one statement.
 CHUNK = 500
+
+
+#: The rows that the unique index of documents in sources is about, in the words of the index.
+IN_SOURCE = text("source_id <> 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,7 @@ def save_records(connection: Connection, read: Sequence[Document]) -> None:
         for document in read
         if document.source is not None
     ]
-    upsert(connection, documents, rows, ["corpus_id", "key", "source_id", "offset"], where=documents.c.source_id != 0)
+    upsert(connection, documents, rows, ["corpus_id", "key", "source_id", "offset"], where=IN_SOURCE)
 
 
 def _metadata(metadata: Mapping[str, Any] | None) -> str | None:
@@ -84,6 +88,8 @@ def enqueue(
 
     A document that is there already (same corpus, key and text) is left alone, so that a message may come twice.
     """
+    if not given:
+        return {}
     packs = _pack_numbers(given, pack_bytes)
     first = next_pack(connection, corpus_id, packs[-1] + 1)
     created_at = connection.scalar(select(now()))

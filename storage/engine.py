@@ -16,14 +16,14 @@ from sqlalchemy import Connection, Engine, Row, Table, create_engine, event
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, NoSuchModuleError, OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import NullPool
 from sqlalchemy.sql import func
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import Double
 
-from storage.errors import TransientError, UsageError
+from storage.errors import StorageError, TransientError, UsageError
 
 __all__ = [
     "AnyRow",
@@ -99,6 +99,7 @@ def _open_sqlite(database_url: str) -> Engine:
     engine = create_engine(
         database_url,
         poolclass=NullPool,
+        hide_parameters=True,
         connect_args={"timeout": SQLITE_BUSY_TIMEOUT_MS / 1000},
     )
 
@@ -120,7 +121,7 @@ def _open_sqlite(database_url: str) -> Engine:
 
 def _open_postgresql(database_url: str) -> Engine:
     try:
-        return create_engine(database_url, pool_size=2, max_overflow=8, pool_pre_ping=True)
+        return create_engine(database_url, pool_size=2, max_overflow=8, pool_pre_ping=True, hide_parameters=True)
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         message = "PostgreSQL needs the driver psycopg: pip install 'hanmill[postgres]'"
         raise UsageError(message) from error
@@ -128,9 +129,18 @@ def _open_postgresql(database_url: str) -> Engine:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """Open a transaction that only reads; on SQLite it takes no lock that a writer would wait for."""
-    with engine.connect().execution_options(sqlite_begin="DEFERRED") as connection:
-        yield connection
+    """Open a transaction that only reads; on SQLite it takes no lock that a writer would wait for.
+
+    Raises `TransientError` when the database is away or goes away.
+    """
+    try:
+        with engine.connect().execution_options(sqlite_begin="DEFERRED") as connection:
+            yield connection
+    except DBAPIError as error:
+        if not is_retryable(error):
+            raise
+        message = f"the database did not answer: {error.orig}"
+        raise TransientError(message) from error
 
 
 def is_retryable(error: DBAPIError) -> bool:
@@ -150,16 +160,20 @@ def transact(engine: Engine, work: Callable[[Connection], Result]) -> Result:
     """Run `work` in one transaction, again when the database lost a race or went away, and return its result.
 
     `work` may run several times and must have no effect outside the connection. Raises `TransientError` when the
-    database stays away.
+    database stays away, and `StorageError` when it refuses to work.
     """
     trial = 0
     while True:
         try:
             with engine.begin() as connection:
                 return work(connection)
+        except (DataError, IntegrityError):
+            # What was written is at fault, not the database.
+            raise
         except DBAPIError as error:
             if not is_retryable(error):
-                raise
+                message = f"the database refused a transaction: {error.orig}"
+                raise StorageError(message) from error
             trial += 1
             if trial == TRANSACTION_TRIES:
                 message = f"the database did not take a transaction in {trial} tries: {error.orig}"

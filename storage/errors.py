@@ -25,6 +25,10 @@ class SourceChangedError(TransientError):
     """A source is no longer what it was at planning. Its shards are planned again, then run."""
 
 
+class StorageError(TransientError):
+    """The database refuses to work (its disk is full, say). Mend it; what was to be written is tried again."""
+
+
 class PermanentError(HanmillError):
     """Trying the same again gives the same. The document belongs to the dead letters."""
 

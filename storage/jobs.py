@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, case, insert, select
+from sqlalchemy import Connection, case, insert, or_, select
 from sqlalchemy.sql import func
 
 from storage.engine import AnyRow, now
@@ -106,6 +106,8 @@ def figures(connection: Connection, job_id: int) -> dict[str, Any]:
     """Return a job's figures, each a sum over its shards; SPLIT shards count in none of them."""
     counted = (shards.c.job_id == job_id) & (shards.c.state != ShardState.SPLIT) & (shards.c.kind == "map")
     ended = shards.c.state.in_([ShardState.DONE, ShardState.DEAD])
+    # What a running shard has read is counted as it reads: a compressed source has more of it than it has bytes.
+    at_end = or_(ended, shards.c.bytes_done > shards.c.bytes)
 
     def total(column: Any) -> Any:
         return func.coalesce(func.sum(column), 0)
@@ -115,7 +117,7 @@ def figures(connection: Connection, job_id: int) -> dict[str, Any]:
         total(case((ended, 1), else_=0)).label("shards_done"),
         total(case((shards.c.state == ShardState.LEASED, 1), else_=0)).label("shards_running"),
         total(shards.c.bytes).label("bytes"),
-        total(case((ended, shards.c.bytes), else_=shards.c.bytes_done)).label("bytes_done"),
+        total(case((at_end, shards.c.bytes), else_=shards.c.bytes_done)).label("bytes_done"),
         total(shards.c.documents_in).label("documents_in"),
         total(shards.c.results).label("results"),
         total(shards.c.dead).label("dead"),
@@ -131,7 +133,7 @@ def figures(connection: Connection, job_id: int) -> dict[str, Any]:
 def shard_states(connection: Connection, job_id: int) -> dict[str, int]:
     """Return how many shards of a job stand in each state."""
     statement = select(shards.c.state, func.count()).where(shards.c.job_id == job_id).group_by(shards.c.state)
-    return dict(connection.execute(statement).tuples().all())
+    return dict(connection.execute(statement).all())
 
 
 def view(connection: Connection, job_id: int) -> dict[str, Any]:

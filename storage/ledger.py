@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, exists, insert, or_, select, update
+from sqlalchemy import Connection, and_, case, exists, insert, or_, select, update
 from sqlalchemy.sql import func
 
 from storage.engine import now
@@ -244,7 +244,7 @@ def bury(connection: Connection, held: Lease, dead: int) -> bool:
 
 
 #: What a shard loses together with its lease.
-_FREE: dict[str, Any] = {"token": None, "leased_by": None, "lease_until": None, "queued_at": None}
+_FREE: dict[str, Any] = {"token": None, "leased_by": None, "lease_until": None, "queued_at": None, "bytes_done": 0}
 
 
 def _leave(connection: Connection, held: Lease, statement: Any, outcome: str, error: str | None) -> bool:
@@ -275,12 +275,16 @@ def free_shard(connection: Connection, shard_id: int, worker_prefix: str) -> int
     )
 
 
-def free_worker(connection: Connection, worker_prefix: str) -> int:
-    """LEASED → PENDING for every shard of workers known to be dead; return how many."""
-    return _lose(connection, shards.c.leased_by.startswith(worker_prefix, autoescape=True))
+def free_worker(connection: Connection, worker_prefix: str, *, stopped: bool = False) -> int:
+    """LEASED → PENDING for every shard of workers known to be dead; return how many.
+
+    Of workers that were `stopped` on purpose no loss is counted: the shards are not to blame.
+    """
+    of_worker = shards.c.leased_by.startswith(worker_prefix, autoescape=True)
+    return _lose(connection, of_worker, losses=0 if stopped else 1)
 
 
-def _lose(connection: Connection, condition: Any) -> int:
+def _lose(connection: Connection, condition: Any, losses: int = 1) -> int:
     lost = connection.execute(
         select(shards.c.id, shards.c.token)
         .where(shards.c.state == ShardState.LEASED, condition)
@@ -290,7 +294,7 @@ def _lose(connection: Connection, condition: Any) -> int:
         connection.execute(
             update(shards)
             .where(shards.c.id == row.id, shards.c.token == row.token)
-            .values(state=ShardState.PENDING, losses=shards.c.losses + 1, **_FREE)
+            .values(state=ShardState.PENDING, losses=shards.c.losses + losses, **_FREE)
         )
         end_attempt(connection, row.id, row.token, "lost")
     return len(lost)
@@ -309,12 +313,12 @@ def begin_merging(connection: Connection, job_id: int) -> bool:
 def end_job(connection: Connection, job_id: int, before: JobState, values: dict[str, Any]) -> bool:
     """Move a job to DONE or DONE_WITH_DEAD once every shard has ended; True for the one caller who did it."""
     standing = exists().where(dead_letters.c.job_id == job_id, dead_letters.c.state != "replayed")
-    dead = connection.scalar(select(standing))
-    state = JobState.DONE_WITH_DEAD if dead else JobState.DONE
+    # Asked in the very statement that finds every shard ended: asked before it, the last shard's would be missed.
+    state = case((standing, JobState.DONE_WITH_DEAD), else_=JobState.DONE)
     return _advance(connection, job_id, [before], state, finished_at=now(), **values)
 
 
-def _advance(connection: Connection, job_id: int, before: Sequence[JobState], after: JobState, **values: Any) -> bool:
+def _advance(connection: Connection, job_id: int, before: Sequence[JobState], after: Any, **values: Any) -> bool:
     statement = (
         update(jobs)
         .where(jobs.c.id == job_id, jobs.c.state.in_(before), jobs.c.sealed_at.is_not(None), ~unfinished(job_id))
@@ -335,14 +339,17 @@ def start_planning(connection: Connection, job_id: int) -> str | None:
     Whoever planned it before finds the token gone. No producer joins the job from here on.
     """
     token = secrets.token_hex(16)
-    if change_job(connection, job_id, [JobState.MERGING], JobState.RUNNING):
-        connection.execute(shards.delete().where(shards.c.job_id == job_id, shards.c.kind == "merge"))
     statement = (
         update(jobs)
         .where(jobs.c.id == job_id, jobs.c.state.in_(OPEN_JOB_STATES))
         .values(sealed_at=None, seal_at=None, planner=token, planner_until=now() + PLANNER_SILENCE_S)
     )
-    return token if connection.execute(statement).rowcount == 1 else None
+    if connection.execute(statement).rowcount != 1:
+        return None
+    # What was being summed may change now. A merge that was paused is taken back too, or it would go on with it.
+    connection.execute(shards.delete().where(shards.c.job_id == job_id, shards.c.kind == "merge"))
+    change_job(connection, job_id, [JobState.MERGING], JobState.RUNNING)
+    return token
 
 
 def plans(connection: Connection, job_id: int, planner: str) -> bool:
@@ -354,17 +361,20 @@ def plans(connection: Connection, job_id: int, planner: str) -> bool:
 def seal(connection: Connection, job_id: int, planner: str) -> bool:
     """Say that every shard of a job is there; from now on it can be complete."""
     statement = update(jobs).where(jobs.c.id == job_id, jobs.c.planner == planner)
-    sealed = connection.execute(statement.values(sealed_at=now(), planner=None, planner_until=None))
-    change_job(connection, job_id, [JobState.PLANNING], JobState.RUNNING)
-    return sealed.rowcount == 1
+    sealed = connection.execute(statement.values(sealed_at=now(), planner=None, planner_until=None)).rowcount == 1
+    if sealed:
+        change_job(connection, job_id, [JobState.PLANNING], JobState.RUNNING)
+    return sealed
 
 
 def jobs_to_plan(connection: Connection) -> list[int]:
     """Return the jobs whose time to be sealed has come, or whose planner is silent."""
+    # A job that nobody has begun to plan counts as planned from its birth: its maker may have been killed before.
+    silent_from = func.coalesce(jobs.c.planner_until, jobs.c.created_at + PLANNER_SILENCE_S)
     statement = select(jobs.c.id).where(
         jobs.c.state.in_([JobState.PLANNING, JobState.RUNNING]),
         jobs.c.sealed_at.is_(None),
-        or_(jobs.c.seal_at < now(), and_(jobs.c.seal_at.is_(None), jobs.c.planner_until < now())),
+        or_(jobs.c.seal_at < now(), and_(jobs.c.seal_at.is_(None), silent_from < now())),
     )
     return list(connection.scalars(statement))
 
@@ -385,11 +395,13 @@ def pause(connection: Connection, job_id: int) -> bool:
 
 def resume(connection: Connection, job_id: int) -> bool:
     """PAUSED → RUNNING (a merge that was paused goes on, for its shards are there)."""
-    merging = exists().where(
-        shards.c.job_id == job_id, shards.c.kind == "merge", shards.c.state.in_(UNFINISHED_SHARD_STATES)
-    )
-    state = JobState.MERGING if connection.scalar(select(merging)) else JobState.RUNNING
-    return change_job(connection, job_id, [JobState.PAUSED], state)
+    return change_job(connection, job_id, [JobState.PAUSED], _resumed_state(connection, job_id))
+
+
+def _resumed_state(connection: Connection, job_id: int) -> JobState:
+    # Merge shards stand from the merge's beginning to a new planning; all of them may have ended meanwhile.
+    merging = exists().where(shards.c.job_id == job_id, shards.c.kind == "merge")
+    return JobState.MERGING if connection.scalar(select(merging)) else JobState.RUNNING
 
 
 def cancel(
@@ -403,6 +415,11 @@ def cancel(
         update(shards)
         .where(shards.c.job_id == job_id, shards.c.state.in_([ShardState.LEASED, ShardState.QUEUED]))
         .values(state=ShardState.PENDING, **_FREE)
+    )
+    connection.execute(
+        update(attempts)
+        .where(attempts.c.job_id == job_id, attempts.c.outcome.is_(None))
+        .values(finished_at=now(), outcome="cancelled")
     )
     return True
 
@@ -418,13 +435,22 @@ def _unqueue_job(connection: Connection, job_id: int) -> None:
 def retry(connection: Connection, job_id: int) -> bool:
     """Open a job that was cancelled or failed again; its shards that failed start with every count at zero."""
     before = [JobState.CANCELLED, JobState.FAILED, JobState.STOPPED]
-    if not change_job(connection, job_id, before, JobState.RUNNING, finished_at=None, reason=None):
+    state = _resumed_state(connection, job_id)
+    if not change_job(connection, job_id, before, state, finished_at=None, reason=None):
         return False
     connection.execute(
         update(shards)
         .where(shards.c.job_id == job_id, or_(*(shards.c.state == state for state in UNFINISHED_SHARD_STATES)))
         .values(state=ShardState.PENDING, failures=0, losses=0, deferrals=0, not_before=0, **_FREE)
     )
+    return True
+
+
+def reopen(connection: Connection, job_id: int) -> bool:
+    """DONE_WITH_DEAD → RUNNING, for dead letters that run again; what was summed is summed anew at the end."""
+    if not change_job(connection, job_id, [JobState.DONE_WITH_DEAD], JobState.RUNNING, finished_at=None):
+        return False
+    connection.execute(shards.delete().where(shards.c.job_id == job_id, shards.c.kind == "merge"))
     return True
 
 
@@ -443,7 +469,7 @@ def count_in_flight(connection: Connection) -> tuple[int, int]:
         .where(jobs.c.state.in_(OPEN_JOB_STATES), shards.c.state.in_(states))
         .group_by(shards.c.state)
     )
-    counts: dict[str, int] = dict(connection.execute(statement).tuples().all())
+    counts: dict[str, int] = dict(connection.execute(statement).all())
     return counts.get(ShardState.QUEUED, 0), counts.get(ShardState.LEASED, 0)
 
 

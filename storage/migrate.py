@@ -74,9 +74,14 @@ def _revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def _refuse_newer(found: str | None) -> None:
+def is_known(revision: str | None) -> bool:
+    """Say whether this program knows a revision; none at all it can begin with."""
     script = ScriptDirectory.from_config(_config(None))
-    if found is None or found in {revision.revision for revision in script.walk_revisions()}:
+    return revision is None or revision in {known.revision for known in script.walk_revisions()}
+
+
+def _refuse_newer(found: str | None) -> None:
+    if is_known(found):
         return
     message = f"the database stands at revision {found}, which this program does not know; install a newer hanmill"
     raise UsageError(message)

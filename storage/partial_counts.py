@@ -57,7 +57,7 @@ def done_shards(connection: Connection, job_id: int) -> Iterator[AnyRow]:
         .where(shards.c.job_id == job_id, shards.c.kind == "map", shards.c.state == ShardState.DONE)
         .order_by(shards.c.id)
     )
-    yield from connection.execution_options(yield_per=1000).execute(statement)
+    yield from connection.execute(statement.execution_options(yield_per=1000))
 
 
 def load(engine: Engine, fingerprint: str, digest: bytes, partitions: int, wanted: Sequence[int]) -> list[bytes]:

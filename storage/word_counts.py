@@ -66,4 +66,4 @@ def by_count(connection: Connection, generation_id: int) -> Iterator[tuple[str, 
         .where(word_counts.c.generation_id == generation_id)
         .order_by(word_counts.c.count.desc(), word_counts.c.word)
     )
-    yield from connection.execution_options(yield_per=2000).execute(statement).tuples()
+    yield from connection.execute(statement.execution_options(yield_per=2000))

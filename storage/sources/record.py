@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Literal
 
 Format = Literal["txt", "lines", "jsonl", "csv", "tsv", "parquet", "thucnews"]
@@ -29,7 +30,7 @@ class ReaderOptions:
 
     def to_json(self) -> str:
         """Return the canonical JSON text: equal options give equal text."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return _options_json(self)
 
     @classmethod
     def from_json(cls, text: str) -> ReaderOptions:
@@ -37,11 +38,17 @@ class ReaderOptions:
         return cls(**json.loads(text))
 
 
+@lru_cache(maxsize=1024)
+def _options_json(options: ReaderOptions) -> str:
+    # Kept, because each of a million files asks for the JSON of the same few options.
+    return json.dumps(asdict(options), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """A document as it stands in a source.
 
-    `offset` and `length` address it: bytes of the (decompressed) file, or rows for Parquet.
+    `offset` and `length` address it, line end included: bytes of the (decompressed) file, or rows for Parquet.
     """
 
     key: str
@@ -55,8 +62,8 @@ class Record:
 class BadRecord:
     """A record, or a stretch of bytes, that is no document; becomes one dead letter.
 
-    `reason` is a constant word for machines (`undecodable`, `nul`, …), `detail` a sentence for people,
-    `line` counts from 1 in the whole file.
+    `reason` is a constant word for machines (all of them stand in `faults`), `detail` a sentence for people. `line`
+    counts from 1 in the whole file and is None where that would mean reading it; `key` is the record's own, if found.
     """
 
     offset: int

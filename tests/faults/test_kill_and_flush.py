@@ -12,6 +12,7 @@ import psutil
 import pytest
 import redis
 
+from storage.broker_state import client_url
 from tests.support.deployment import Deployment, assert_adds_up
 from tests.support.reference import serial_counts
 
@@ -77,7 +78,7 @@ def test_a_flushed_queue_loses_nothing(
         submitted = deployment.submit([path], shard_bytes=4_000)
         job_id = submitted.jobs[0].id
         until(lambda: deployment.view(job_id)["shards_done"] >= 2, "the job is under way")
-        client = redis.Redis.from_url(redis_url.replace("redis+socket://", "unix://"))
+        client = redis.Redis.from_url(client_url(redis_url))
         client.flushall()
         client.close()
         (view,) = deployment.wait(submitted)

@@ -1,0 +1,74 @@
+# Every command of the project. `make` alone lists them.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+SAMPLE := tests/samples/corpus
+INPUT ?= $(SAMPLE)
+CORPUS ?= $(if $(filter $(SAMPLE),$(INPUT)),sample)
+# Further options, for example: make run ARGS="--do tokenize --workers 4".
+ARGS ?=
+# The build of torch for the extra `models`: none, cpu, cuda, or auto (what pip finds; a CPU build that lies on this
+# machine wins). MODELS=1 is short for TORCH=auto.
+MODELS ?= 0
+TORCH ?= $(if $(filter 1,$(MODELS)),auto,none)
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+
+# Exported, not pasted into the recipe: a path may hold blanks and quotes.
+export INPUT CORPUS
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check format bench wheel clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+setup: $(VENV)/.base $(if $(filter-out none,$(TORCH)),$(VENV)/.torch-$(TORCH)) ## make .venv with everything (MODELS=1 or TORCH=cpu|cuda: with torch)
+
+run: setup ## count the words of the sample corpus, or of INPUT=path, into corpus CORPUS=name
+	@# A corpus is named after its input, so that two inputs do not become one corpus by accident.
+	@name=$${INPUT%/}; name=$${name##*/}; name=$${name%%.*}; set -x; \
+	$(BIN)/hanmill run "$$INPUT" --corpus "$${CORPUS:-$${name:-here}}" $(ARGS)
+
+test: setup ## run every test but the benchmarks; what was skipped is listed with its reason
+	$(BIN)/python -m pytest -rs $(ARGS)
+
+check: setup ## lint, formatting, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## put the code into the one format, mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup ## measure this machine against the serial reference loop
+	$(BIN)/python -m pytest -m bench -s --timeout=0 tests/bench $(ARGS)
+
+wheel: setup ## build the wheel, install it into an empty environment and count the sample from there
+	VENV=$(VENV) .ci/try-wheel
+
+clean: ## remove .venv, caches and builds; results (.hanmill) stay
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find workers tasks storage tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps are written last: a set-up that was cut short is done again.
+$(VENV)/.base: pyproject.toml
+	@VENV=$(VENV) PYTHON="$(PYTHON)" .ci/make-venv
+	@echo "Installing hanmill and what it needs into $(VENV) (a minute or two, once) ..."
+	@$(PIP) install --editable '.[postgres,dev]'
+	@touch $@
+
+$(VENV)/.torch-auto: $(VENV)/.base
+	$(PIP) install --editable '.[models]'
+	@touch $@
+
+$(VENV)/.torch-cpu: $(VENV)/.base
+	$(PIP) install --extra-index-url $(TORCH_INDEX) --editable '.[models]'
+	@touch $@
+
+# "===" compares letter by letter and so leaves out the builds that are marked +cpu.
+$(VENV)/.torch-cuda: $(VENV)/.base
+	$(PIP) install 'torch===2.13.0' --editable '.[models]'
+	@touch $@

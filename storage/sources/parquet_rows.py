@@ -1,0 +1,127 @@
+"""One document a row of Parquet. Offsets and lengths are rows here, not bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from storage.sources.faults import BROKEN_PARQUET, TOO_LONG, TRUNCATED, UNDECODABLE, BrokenStreamError, FaultError
+from storage.sources.frame import end_of
+from storage.sources.parquet_file import BrokenParquetError, RowGroup, damage_is_told, opened_parquet, row_groups
+from storage.sources.record import BadRecord, ReaderOptions, Record
+from storage.sources.values import MISSING, make_record
+
+#: Bytes of text that a batch of rows should have, and rows that it has at most.
+_BATCH_BYTES = 2 * 1024 * 1024
+_BATCH_ROWS = 1024
+
+
+def read_rows(uri: str, options: ReaderOptions, offset: int, length: int) -> Iterator[Record | BadRecord]:
+    """Yield the documents of a range of rows; damaged pages cost the rest of their row group.
+
+    Raises `SourceUnavailableError`.
+    """
+    end = end_of(offset, length)
+    try:
+        with opened_parquet(uri, options) as parquet:
+            for number, group in enumerate(row_groups(parquet, options)):
+                if group.first < end and group.first + group.rows > offset:
+                    yield from _Group(uri, options, parquet, number, group).read(offset, end)
+    except BrokenStreamError as error:
+        yield from _unreadable(offset, end, TRUNCATED, error.detail)
+    except BrokenParquetError as error:
+        yield from _unreadable(offset, end, BROKEN_PARQUET, str(error))
+
+
+def _unreadable(offset: int, end: int, reason: str, detail: str) -> Iterator[BadRecord]:
+    if offset == 0 < end:
+        yield BadRecord(0, 1, reason, detail, line=1)
+
+
+class _Group:
+    """The rows of one row group."""
+
+    def __init__(self, uri: str, options: ReaderOptions, parquet: Any, number: int, group: RowGroup) -> None:
+        self._uri = uri
+        self._options = options
+        self._parquet = parquet
+        self._number = number
+        self._group = group
+        self._names: list[str] = parquet.schema_arrow.names
+
+    def read(self, offset: int, end: int) -> Iterator[Record | BadRecord]:
+        group = self._group
+        row = group.first
+        batches = self._batches()
+        while row < end:
+            try:
+                with damage_is_told(self._uri):
+                    batch = next(batches, None)
+            except BrokenParquetError as error:
+                if row >= offset:
+                    yield BadRecord(row, group.first + group.rows - row, BROKEN_PARQUET, str(error), line=row + 1)
+                return
+            if batch is None:
+                return
+            first = max(row, offset)
+            # Always the batches from the group's beginning, so that damage is met at the same row by every range.
+            yield from self._documents(batch.slice(first - row, max(0, end - first)), first)
+            row += batch.num_rows
+
+    def _batches(self) -> Iterator[Any]:
+        wanted = {self._options.text_field, self._options.key_field}
+        columns = [name for name in self._names if name in wanted]
+        row_bytes = self._group.text_bytes // max(1, self._group.rows) + 1
+        batch_rows = min(_BATCH_ROWS, _BATCH_BYTES // row_bytes + 1)
+        batches: Iterator[Any] = self._parquet.iter_batches(
+            batch_size=batch_rows, row_groups=[self._number], columns=columns, use_threads=False
+        )
+        return batches
+
+    def _documents(self, batch: Any, first: int) -> Iterator[Record | BadRecord]:
+        texts = _values(batch, self._options.text_field)
+        keys = _values(batch, self._options.key_field)
+        for row, (text, key) in enumerate(zip(texts, keys, strict=True), start=first):
+            try:
+                yield self._document(row, text, key)
+            except FaultError as fault:
+                yield BadRecord(row, 1, fault.reason, fault.detail, line=row + 1, key=fault.key)
+
+    def _document(self, row: int, text: object, key: object) -> Record:
+        options = self._options
+        if isinstance(text, bytes) and len(text) > options.max_record_bytes:
+            detail = f"{len(text)} bytes are more than the {options.max_record_bytes} allowed for a record"
+            raise FaultError(TOO_LONG, detail)
+        place = (row, 1)
+        return make_record(self._uri, options, place, _decoded(text), _decoded(key), self._names)
+
+
+def _values(batch: Any, name: str | None) -> list[object]:
+    """Return a column's values: strings as bytes, so that a broken one harms only itself."""
+    import pyarrow as pa  # noqa: PLC0415 - heavy, and only Parquet needs it
+
+    if name is None or name not in batch.schema.names:
+        return [MISSING] * batch.num_rows
+    column = batch.column(name)
+    kinds = pa.types
+    if kinds.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    kind = column.type
+    if any(is_kind(kind) for is_kind in (kinds.is_string, kinds.is_large_string, kinds.is_string_view)):
+        column = column.cast(pa.large_binary())
+    elif not any(
+        is_kind(kind) for is_kind in (kinds.is_binary, kinds.is_large_binary, kinds.is_integer, kinds.is_null)
+    ):
+        return [kind] * batch.num_rows
+    values: list[object] = column.to_pylist()
+    return values
+
+
+def _decoded(value: object) -> object:
+    if not isinstance(value, bytes):
+        return value
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        detail = f"byte 0x{value[error.start]:02x}, number {error.start + 1} of the value, is not utf-8"
+        raise FaultError(UNDECODABLE, detail) from error

@@ -1,0 +1,81 @@
+"""Opens what a command works with, and says in one sentence what is missing. Makes no database; `db upgrade` does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from storage.errors import UsageError
+
+if TYPE_CHECKING:
+    from workers.bootstrap import Parts
+    from workers.dispatch import Publisher
+    from workers.settings import Settings
+
+
+def open_parts() -> Parts:
+    """Return the parts of a deployment that is there.
+
+    Raises `UsageError` when there is none or its schema is old, `TransientError` when the database does not answer.
+    """
+    from storage.migrate import check_schema
+    from workers.bootstrap import build_parts
+    from workers.settings import load_settings
+
+    settings = load_settings()
+    _require_home(settings)
+    parts = build_parts(settings)
+    check_database(parts)
+    check_schema(parts.engine)
+    return parts
+
+
+def _require_home(settings: Settings) -> None:
+    if is_embedded(settings) and not (settings.home.absolute() / "hanmill.db").exists():
+        message = (
+            f"there is nothing in {settings.home.absolute()} yet: run `hanmill run INPUT --corpus NAME` first, "
+            "or set HANMILL_HOME or HANMILL_DATABASE_URL to where it is"
+        )
+        raise UsageError(message)
+
+
+def is_embedded(settings: Settings) -> bool:
+    """Say whether the database is the file in the home that `hanmill run` makes."""
+    return not settings.database_url
+
+
+def check_database(parts: Parts) -> None:
+    """Raise `TransientError` or `UsageError` that names the database when it does not answer."""
+    from storage.inspection import check_reachable
+    from workers.settings import mask
+
+    check_reachable(parts.engine, mask(parts.settings.sql_url))
+
+
+def open_publisher(settings: Settings) -> Publisher:
+    """Return what puts messages into the queue; connects to nothing yet."""
+    from workers.celery_app import build_app
+    from workers.celery_tasks import CeleryPublisher
+
+    return CeleryPublisher(build_app(settings))
+
+
+def tell_if_unsent(settings: Settings) -> None:
+    """Tell the user when the broker does not answer: what was asked for stands in the database all the same."""
+    from workers.cli.output import note
+    from workers.doctor.broker import broker_fault
+
+    fault = broker_fault(settings)
+    if fault is not None:
+        note(f"hanmill: {fault}; the work stands in the database, and the workers send it when the broker is back")
+
+
+def dispatch_now(parts: Parts, job_id: int) -> None:
+    """Let a job's messages go at once; where that cannot be, the reconciler does it later."""
+    from workers.cli.output import note
+    from workers.dispatch import dispatch_job
+
+    if is_embedded(parts.settings) and "broker_url" not in parts.settings.model_fields_set:
+        note("a `hanmill run` that is going on takes it up within seconds; without one, start `hanmill run` again")
+        return
+    dispatch_job(parts, open_publisher(parts.settings), job_id)
+    tell_if_unsent(parts.settings)

@@ -1,0 +1,116 @@
+"""Arguments and options that several commands share, with their help; and sizes as people write them."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class OutputFormat(StrEnum):
+    """How a listing is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+class Mode(StrEnum):
+    """How jieba cuts."""
+
+    PRECISE = "precise"
+    FULL = "full"
+    SEARCH = "search"
+
+
+class Layout(StrEnum):
+    """Trees of files that have a meaning."""
+
+    THUCNEWS = "thucnews"
+
+
+class InputFormat(StrEnum):
+    """What an input is, where its name does not say."""
+
+    TXT = "txt"
+    LINES = "lines"
+    JSONL = "jsonl"
+    CSV = "csv"
+    TSV = "tsv"
+    PARQUET = "parquet"
+    THUCNEWS = "thucnews"
+
+
+#: One size as people write it; the units are binary, as in `--shard-bytes 4MB`, which is 4 · 1024 · 1024 bytes.
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
+_UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
+
+
+def parse_size(text: str) -> int:
+    """Return a size in bytes: `64MB` -> 67108864, `1KB` -> 1024, `500` -> 500."""
+    match = _SIZE.fullmatch(text.strip())
+    size_bytes = int(float(match[1]) * _UNITS[match[2].lower()]) if match else 0
+    if size_bytes < 1:
+        message = f"{text!r} is no size; write bytes, or 64KB, 4MB, 1GB"
+        raise typer.BadParameter(message)
+    return size_bytes
+
+
+Inputs = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="INPUT",
+        help="Files, directories, quoted globs, URLs, or - for standard input. "
+        ".txt .jsonl .csv .tsv .parquet, each also with .gz .zst .bz2.",
+    ),
+]
+Corpus = Annotated[str, typer.Option("--corpus", metavar="NAME", help="The corpus that the inputs belong to.")]
+CorpusArgument = Annotated[str, typer.Argument(metavar="CORPUS", help="A corpus; `hanmill corpora` lists them.")]
+JobArgument = Annotated[int, typer.Argument(metavar="JOB", help="A job's number; `hanmill jobs` lists them.")]
+Operations = Annotated[
+    str, typer.Option("--do", metavar="LIST", help="What to do, separated by commas: count, tokenize.")
+]
+Hmm = Annotated[bool, typer.Option("--hmm/--no-hmm", help="Recognize words that are in no dictionary.")]
+ModeOption = Annotated[Mode, typer.Option("--mode", help="How jieba cuts.")]
+UserDictionary = Annotated[
+    str | None, typer.Option("--user-dict", metavar="FILE", help="More words: `word [frequency] [tag]` a line.")
+]
+Stopwords = Annotated[str | None, typer.Option("--stopwords", metavar="FILE", help="Tokens to leave out, one a line.")]
+MinLength = Annotated[int, typer.Option("--min-length", min=0, help="Leave out tokens of fewer characters.")]
+Pattern = Annotated[
+    str | None, typer.Option("--pattern", metavar="REGEX", help="Keep only tokens that match as a whole.")
+]
+TextField = Annotated[str, typer.Option("--text-field", metavar="NAME", help="Column that holds the text.")]
+KeyField = Annotated[
+    str | None, typer.Option("--key-field", metavar="NAME", help="Column that names the document; else path@offset.")
+]
+Lines = Annotated[bool, typer.Option("--lines", help="In .txt files every line is a document.")]
+LayoutOption = Annotated[
+    Layout | None, typer.Option("--layout", help="thucnews: category/id.txt, the first line the title.")
+]
+InputFormatOption = Annotated[
+    InputFormat | None, typer.Option("--input-format", help="What the inputs are, where their names do not say.")
+]
+Encoding = Annotated[str, typer.Option("--encoding", help="Of the text: utf-8, gb18030, gbk, gb2312, big5, or auto.")]
+ShardBytes = Annotated[
+    int | None,
+    typer.Option(
+        "--shard-bytes",
+        parser=parse_size,
+        metavar="SIZE",
+        help="Size of a shard, such as 4MB; chosen when a source is first seen, and kept.",
+    ),
+]
+Priority = Annotated[int, typer.Option("--priority", help="Jobs of a higher priority go first.")]
+FormatOption = Annotated[OutputFormat, typer.Option("--format", help="How the result is printed.")]
+Fingerprint = Annotated[
+    str | None,
+    typer.Option("--fingerprint", metavar="HEX", help="Pick the results of these options; else the newest."),
+]
+ExportPath = Annotated[
+    Path,
+    typer.Option("--to", metavar="FILE", help=".csv, .jsonl or .parquet; .csv and .jsonl also with .gz or .zst."),
+]

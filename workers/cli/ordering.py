@@ -1,0 +1,76 @@
+"""From the options of `run` and `submit` to an order. Checks nothing that `submit` checks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from storage.errors import UsageError
+
+if TYPE_CHECKING:
+    from workers.settings import Settings
+    from workers.submit import Order
+
+#: Options of the operations; the others say what the inputs are.
+OPERATION_OPTIONS = ("hmm", "user_dict", "stopwords", "min_length", "pattern")
+#: Where Linux states the processor time that a container may use.
+CGROUP_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
+
+
+def make_order(given: Mapping[str, Any], settings: Settings) -> Order:
+    """Return the order that the options of a command, by the names of its parameters, amount to.
+
+    Raises `UsageError` for an option that names nothing.
+    """
+    from storage.sources import ListingOptions
+    from workers.submit import Order
+
+    listing = ListingOptions(
+        lines=given["lines"],
+        layout=_value(given["layout"]),
+        input_format=_value(given["input_format"]),
+        encoding=given["encoding"],
+        text_field=given["text_field"],
+        key_field=given["key_field"],
+        max_record_bytes=settings.max_record_bytes,
+        input_roots=settings.input_roots,
+    )
+    return Order(
+        corpus=given["corpus"],
+        inputs=given["inputs"],
+        operations=_operations(given["do"]),
+        options={"mode": _value(given["mode"]), **{name: given[name] for name in OPERATION_OPTIONS}},
+        listing=listing,
+        shard_bytes=given["shard_bytes"],
+        priority=given["priority"],
+    )
+
+
+def _value(choice: Any) -> Any:
+    # The core knows plain strings: what it stores and hashes must not depend on the command line's classes.
+    return None if choice is None else str(choice)
+
+
+def _operations(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        message = "--do names no operation; write for example --do count,tokenize"
+        raise UsageError(message)
+    return names
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use, at least 1: those of its affinity, within its container's share."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, _container_share() or cores))
+
+
+def _container_share() -> int | None:
+    try:
+        quota, period = CGROUP_CPU_MAX.read_text(encoding="ascii").split()
+        return int(quota) // int(period)
+    except (OSError, ValueError):
+        # No such file, or "max": no limit.
+        return None

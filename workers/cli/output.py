@@ -1,0 +1,134 @@
+"""How commands print: tables for people, JSON and CSV for programs. Asks nothing of the database.
+
+JSON and CSV carry plain values (bytes, seconds, ISO 8601 instants); only tables round them for the eye.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import typer
+
+from workers.cli.options import OutputFormat
+
+#: Characters a table may be wide where nobody looks at it: in a pipe nothing is cut off.
+PIPE_COLUMNS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table: the field it shows, and how."""
+
+    field: str
+    title: str = ""
+    show: Callable[[Any], str] | None = None
+    right: bool = False
+
+
+def number(field: str, title: str = "") -> Column:
+    """Return a column of whole numbers with their thousands apart."""
+    return Column(field, title, lambda value: f"{value:,}", right=True)
+
+
+def size(field: str, title: str = "") -> Column:
+    """Return a column of bytes, shown as `1.5 MB`."""
+    return Column(field, title, human_bytes, right=True)
+
+
+def seconds(field: str, title: str = "") -> Column:
+    """Return a column of durations, shown as `12.3 s`."""
+    return Column(field, title, lambda value: f"{value:,.1f} s", right=True)
+
+
+def human_bytes(size_bytes: float) -> str:
+    """Return a size for people: `512 B`, `1.5 MB`; units of 1024."""
+    value = float(size_bytes)
+    for unit in ("B", "KB", "MB", "GB"):
+        if value < 1024:  # noqa: PLR2004 - what units are made of
+            return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} TB"
+
+
+def instant(epoch_s: float | None) -> str | None:
+    """Return an instant as ISO 8601 with the offset of this machine's time zone."""
+    if epoch_s is None:
+        return None
+    return datetime.fromtimestamp(epoch_s).astimezone().isoformat(timespec="seconds")
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], chosen: OutputFormat) -> None:
+    """Print a listing in the format that the user chose; JSON and CSV have every field of the rows."""
+    if chosen is OutputFormat.JSON:
+        print_json(list(rows))
+    elif chosen is OutputFormat.CSV:
+        _print_csv(rows, columns)
+    else:
+        print_table(rows, columns)
+
+
+def print_json(value: object) -> None:
+    """Print one JSON value on stdout."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=1))
+
+
+def _print_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> None:
+    fields = list(rows[0]) if rows else [column.field for column in columns]
+    writer = csv.DictWriter(sys.stdout, fields)
+    writer.writeheader()
+    writer.writerows(rows)
+
+
+def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], title: str | None = None) -> None:
+    """Print a table on stdout, Chinese characters counted as two columns wide; a title comes after a blank line."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    if title is not None:
+        typer.echo(f"\n{printable(title)}".rstrip())
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        heading = Text(column.title or column.field)
+        table.add_column(heading, justify="right" if column.right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_cell(row.get(column.field), column)) for column in columns))
+    if sys.stdout.isatty():
+        Console(highlight=False).print(table)
+        return
+    console = Console(width=PIPE_COLUMNS, highlight=False)
+    with console.capture() as captured:
+        console.print(table)
+    # In a pipe nobody wants the blanks that fill up the last column.
+    typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+def _cell(value: Any, column: Column) -> str:
+    if value is None:
+        return ""
+    return printable(column.show(value) if column.show else str(value))
+
+
+def printable(text: str) -> str:
+    r"""Return a text in which nothing can move the cursor: a line feed -> `\n`, an escape character -> `\x1b`."""
+    if text.isprintable():
+        return text
+    return "".join(_escaped(character) for character in text)
+
+
+def _escaped(character: str) -> str:
+    # The ideographic space is not "printable" to Python, and stands in every other Chinese text.
+    if character.isprintable() or character == "\u3000":
+        return character
+    return character.encode("unicode_escape").decode()
+
+
+def note(text: str) -> None:
+    """Tell the user something on stderr that is not the result."""
+    typer.echo(text, err=True)

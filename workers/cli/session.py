@@ -1,0 +1,225 @@
+"""One `hanmill run` from the lock of its home to the end of its jobs: database, Redis, workers, and the loop over them.
+
+Shows nothing itself: a display is told what happens.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from functools import partial
+
+from storage import ledger
+from storage.broker_state import RedisState
+from storage.engine import Engine, reading, transact
+from storage.errors import TransientError
+from storage.inspection import other_active, states_of
+from storage.migrate import upgrade
+from storage.states import OPEN_JOB_STATES
+from workers.bootstrap import Parts, build_parts, make_home
+from workers.celery_app import build_app
+from workers.celery_tasks import CeleryPublisher
+from workers.cli.opening import check_database
+from workers.cli.run_log import logging_to
+from workers.cli.waiting import Display, Watch
+from workers.dispatch import Publisher, dispatch_job
+from workers.embedded import Crew, EmbeddedRedis, HomeLock, RunFile
+from workers.reconcile import reconcile
+from workers.settings import Settings
+from workers.submit import Order, Submitted, submit
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between two looks at the jobs and the processes.
+TICK_S = 0.2
+#: Seconds between two passes of the reconciler.
+RECONCILE_S = 1.0
+#: Seconds that the workers may take to finish their shards when the user stops the run.
+INTERRUPT_GRACE_S = 3.0
+#: Seconds that they may take when all is done; Celery takes two to do nothing, and there is nothing left to lose.
+IDLE_GRACE_S = 0.3
+
+
+class NoQueue:
+    """A publisher while there is no queue yet: it drops every message.
+
+    To the ledger that is an empty Redis: the reconciler's first pass finds no epoch in it, and sends all of them.
+    """
+
+    def publish_shards(self, queue: str, shard_ids: Sequence[int], job_id: int) -> None:
+        """Do nothing."""
+
+
+class Session:
+    """A run in one home."""
+
+    def __init__(self, settings: Settings, workers: int) -> None:
+        """Take the settings in force and the number of worker processes; opens nothing."""
+        home = settings.home.absolute()
+        # A relative home would mean another directory to a process that changes its own.
+        self._settings = settings.model_copy(update={"home": home, "reconcile_interval_s": RECONCILE_S})
+        self._home = home
+        self._workers = workers
+        self._parts: Parts | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """The database, once the run has opened it."""
+        return self._opened.engine
+
+    @property
+    def _opened(self) -> Parts:
+        if self._parts is None:
+            message = "the run has not opened its database yet"
+            raise RuntimeError(message)
+        return self._parts
+
+    def run(self, order: Order, display: Display) -> list[int]:
+        """Do an order to the end of its jobs; return their ids.
+
+        Raises `UsageError` before anything is started when the order is wrong or the home is in use, and
+        `KeyboardInterrupt` after everything has been stopped in order.
+        """
+        make_home(self._home)
+        with HomeLock(self._home), logging_to(self._home / "logs" / "run.log"):
+            run_file = RunFile(self._home)
+            self._open(run_file.end_leftovers())
+            submitted = submit(self._opened, NoQueue(), order)
+            job_ids = [job.id for job in submitted.jobs]
+            for sentence in _findings(self._opened, submitted):
+                display.tell(sentence)
+            if self._is_open(job_ids):
+                self._work(run_file, job_ids, display)
+            return job_ids
+
+    def _open(self, dead_workers: Sequence[str]) -> None:
+        self._parts = build_parts(self._settings)
+        check_database(self._parts)
+        upgrade(self._parts.engine)
+        self._free(dead_workers)
+
+    def _free(self, worker_prefixes: Sequence[str], *, stopped: bool = False) -> None:
+        for prefix in worker_prefixes:
+            freed = transact(self.engine, partial(ledger.free_worker, worker_prefix=prefix, stopped=stopped))
+            if freed or not stopped:
+                logger.warning("run.worker_gone", extra={"worker": prefix, "shards": freed})
+
+    def _is_open(self, job_ids: Sequence[int]) -> bool:
+        with reading(self.engine) as connection:
+            states = states_of(connection, job_ids)
+        return any(state in OPEN_JOB_STATES for state in states.values())
+
+    def _work(self, run_file: RunFile, job_ids: Sequence[int], display: Display) -> None:
+        with EmbeddedRedis.start(self._home, run_file) as redis, closing(RedisState(redis.url)) as queue:
+            settings = self._settings.model_copy(update={"broker_url": redis.url})
+            parts = Parts(settings, self._opened.engine, self._opened.workplace)
+            publisher = CeleryPublisher(build_app(settings))
+            # Before the workers are up: what is due waits for them.
+            reconcile(parts, publisher, queue, at_once=True)
+            crew = self._crew(settings, run_file)
+            try:
+                with crew:
+                    Loop(parts, publisher, queue, self._free).run(job_ids, crew, redis, display)
+            finally:
+                self._free([crew.prefix], stopped=True)
+        run_file.remove()
+
+    def _crew(self, settings: Settings, run_file: RunFile) -> Crew:
+        nodename = f"embedded@{socket.gethostname()}"
+        return Crew(
+            worker_command(nodename, self._workers, settings.log_level),
+            nodename=nodename,
+            environment=_environment(settings),
+            log_path=self._home / "logs" / "worker.log",
+            run_file=run_file,
+        )
+
+
+class Loop:
+    """Looks after the processes of a run until its jobs have ended."""
+
+    def __init__(
+        self, parts: Parts, publisher: Publisher, queue: RedisState, free: Callable[[Sequence[str]], None]
+    ) -> None:
+        self._parts = parts
+        self._publisher = publisher
+        self._queue = queue
+        self._free = free
+        self._reconcile_at = time.monotonic() + RECONCILE_S
+
+    def run(self, job_ids: Sequence[int], crew: Crew, redis: EmbeddedRedis, display: Display) -> None:
+        """Return when every job has ended; on Ctrl-C stop the workers within seconds, then raise it again."""
+        watch = Watch(self._parts.engine, job_ids, display)
+        try:
+            while watch.look():
+                time.sleep(TICK_S)
+                if redis.tend():
+                    display.tell("Redis died and was started again; what it had forgotten is sent again")
+                self._tend(crew)
+            crew.stop(IDLE_GRACE_S)
+        except KeyboardInterrupt:
+            display.tell("stopping: the workers have a few seconds to finish what they have begun")
+            crew.stop(INTERRUPT_GRACE_S)
+            raise
+
+    def _tend(self, crew: Crew) -> None:
+        died = crew.tend()
+        try:
+            self._free(died)
+            if died or time.monotonic() >= self._reconcile_at:
+                reconcile(self._parts, self._publisher, self._queue, at_once=True)
+                self._reconcile_at = time.monotonic() + RECONCILE_S
+        except TransientError as error:
+            # The database may come back; the lease of a worker that died then lapses by itself.
+            logger.warning("run.database_away", extra={"error": str(error)})
+
+
+def _findings(parts: Parts, submitted: Submitted) -> list[str]:
+    """Return what the user should know before the work begins."""
+    sentences = []
+    for job in submitted.jobs:
+        # A job whose shards are all known ends here, unless its sum is a new one.
+        dispatch_job(parts, NoQueue(), job.id)
+        plan = job.plan
+        if job.resumed:
+            sentences.append(f"job {job.id} ({job.operation}) goes on where it was stopped")
+        if plan is not None and plan.reused and plan.reused == plan.shards:
+            sentences.append(f"{job.operation}: nothing to compute: {plan.shards} shards known")
+        elif plan is not None and plan.reused:
+            sentences.append(f"{job.operation}: {plan.reused} of {plan.shards} shards known, the others are computed")
+    with reading(parts.engine) as connection:
+        others = other_active(connection, [job.id for job in submitted.jobs])
+    sentences += [
+        f"job {job_id} of corpus {corpus} is unfinished and goes on as well; `hanmill pause {job_id}` stops it"
+        for job_id, corpus in others
+    ]
+    return sentences
+
+
+def worker_command(nodename: str, concurrency: int, log_level: str) -> list[str]:
+    """Return the command of a worker for count, tokenize and the like; Celery puts the host in place of `%h`."""
+    return [
+        *celery_command("worker"),
+        *("--pool", "prefork", "--concurrency", str(concurrency), "--hostname", nodename),
+        *("--queues", "hanmill.cpu,hanmill.control", "--without-gossip", "--without-mingle", "--loglevel", log_level),
+    ]
+
+
+def celery_command(command: str) -> list[str]:
+    """Return the start of a command line of Celery with hanmill's application."""
+    # -P, and a module of our own: `python -m celery -A workers.app` would look in the current directory first, and
+    # take a folder `workers` of the user's for ours.
+    return [sys.executable, "-P", "-m", "workers.cli.celery_process", command]
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    return {
+        "HANMILL_HOME": str(settings.home),
+        "HANMILL_DATABASE_URL": settings.sql_url,
+        "HANMILL_BROKER_URL": settings.broker_url,
+        "HANMILL_RECONCILE_INTERVAL_S": str(settings.reconcile_interval_s),
+    }

@@ -1,0 +1,122 @@
+"""`hanmill status JOB`: one job as the ledger has it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from workers.cli import options
+from workers.cli.output import Column, human_bytes, number, print_json, print_rows, print_table
+
+if TYPE_CHECKING:
+    from storage.engine import Connection, Engine
+
+EXAMPLE = "Example: hanmill status 3 --watch"
+#: Characters of an error that a table shows.
+ERROR_SHOWN = 160
+STATE_COLUMNS = (Column("state", "shards"), number("shards", "number"))
+ERROR_COLUMNS = (
+    Column("id", "shard", right=True),
+    Column("state"),
+    number("failures"),
+    number("losses"),
+    number("deferrals"),
+    Column("error", "last error", lambda error: error.splitlines()[0][:ERROR_SHOWN]),
+)
+FIELD_COLUMNS = (Column("field", "job"), Column("value", ""))
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog=EXAMPLE)(status)
+
+
+def status(
+    job: options.JobArgument,
+    watch: Annotated[bool, typer.Option("--watch", help="Show the progress until the job has ended.")] = False,
+    output: options.FormatOption = options.OutputFormat.TABLE,
+) -> None:
+    """Show one job: its state, its figures, its shards by state, and what went wrong last.
+
+    With --watch the exit codes are those of `run`.
+    """
+    from storage.engine import reading
+    from storage.jobs import get
+    from workers.cli.opening import open_parts
+
+    engine = open_parts().engine
+    with reading(engine) as connection:
+        get(connection, job)
+    if watch:
+        _watch(engine, job)
+    with reading(engine) as connection:
+        report = describe(connection, job)
+    if output is options.OutputFormat.JSON:
+        print_json(report)
+    elif output is options.OutputFormat.CSV:
+        flat = {name: value for name, value in report.items() if not isinstance(value, dict | list)}
+        print_rows([flat], (), output)
+    else:
+        _print_tables(report)
+    if watch:
+        raise typer.Exit(_exit_code(engine, job))
+
+
+def describe(connection: Connection, job_id: int) -> dict[str, Any]:
+    """Return everything that is known of a job."""
+    from storage.dead_letters import standing
+    from storage.inspection import last_errors
+    from storage.jobs import get, parameters, shard_states, view
+    from workers.cli.job_list import shown
+
+    return {
+        **shown(view(connection, job_id)),
+        "parameters": parameters(get(connection, job_id)),
+        "dead_standing": standing(connection, job_id),
+        "shards_by_state": shard_states(connection, job_id),
+        "last_errors": last_errors(connection, job_id),
+    }
+
+
+def _watch(engine: Engine, job_id: int) -> None:
+    from workers.cli.progress import progress_display
+    from workers.cli.waiting import wait_for_end
+
+    with progress_display() as display:
+        wait_for_end(engine, [job_id], display)
+
+
+def _exit_code(engine: Engine, job_id: int) -> int:
+    from storage.engine import reading
+    from storage.jobs import view
+    from workers.cli.result import exit_code
+
+    with reading(engine) as connection:
+        return exit_code(connection, [view(connection, job_id)])
+
+
+def _print_tables(report: dict[str, Any]) -> None:
+    from workers.cli.result import equation, rate_of
+
+    given = ", ".join(f"{name}={value}" for name, value in report["parameters"].items() if value not in {None, ""})
+    fields = {
+        str(report["id"]): f"{report['operation']} over {report['corpus']} ({given})",
+        "state": report["state"] + (f": {report['reason']}" if report["reason"] else ""),
+        "documents": equation(report),
+        "size": f"{human_bytes(report['bytes_done'])} of {human_bytes(report['bytes'])}, "
+        f"{human_bytes(report['reused_bytes'])} known before",
+        "tokens": f"{report['tokens']:,}",
+        "elapsed": f"{report['elapsed_s']:,.1f} s {rate_of(report)}",
+        "since": report["created_at"],
+        "until": report["finished_at"],
+        "fingerprint": report["fingerprint"],
+        "dead letters": f"{report['dead_standing']:,} stand; see hanmill dead {report['id']}"
+        if report["dead_standing"]
+        else "none stand",
+    }
+    print_table([{"field": name, "value": value} for name, value in fields.items()], FIELD_COLUMNS)
+    states = [{"state": state, "shards": count} for state, count in sorted(report["shards_by_state"].items())]
+    print_table(states, STATE_COLUMNS, title="")
+    if report["last_errors"]:
+        print_table(report["last_errors"], ERROR_COLUMNS, title="")
