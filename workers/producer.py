@@ -1,7 +1,7 @@
 """Takes documents from programs: durable before `enqueue` returns, and worked on at once. Reads no files.
 
-producer = Producer()
-producer.enqueue([{"key": "a", "text": "今天天气很好。"}], corpus="news", operations=["count"])
+with Producer() as producer:
+    producer.enqueue([{"key": "a", "text": "今天天气很好。"}], corpus="news", operations=["count"])
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from storage import jobs, ledger
 from storage.corpora import make_corpus
@@ -44,7 +45,8 @@ class Producer:
 
         settings = settings or load_settings()
         self._parts = build_parts(settings)
-        self._publisher: Publisher = CeleryPublisher(build_app(settings))
+        self._app = build_app(settings)
+        self._publisher: Publisher = CeleryPublisher(self._app)
 
     def enqueue(
         self,
@@ -80,6 +82,21 @@ class Producer:
         for job_id in job_ids:
             plan_job(self._parts.engine, job_id)
             dispatch_job(self._parts, self._publisher, job_id)
+
+    def close(self) -> None:
+        """Close the connections to the database and to the queue."""
+        self._app.close()
+        self._parts.engine.dispose()
+
+    def __enter__(self) -> Self:
+        """Use the producer as a context that closes it."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close the producer."""
+        self.close()
 
     def _wait_for_room(self, wait_s: float | None, stored: int) -> None:
         deadline = None if wait_s is None else time.monotonic() + wait_s

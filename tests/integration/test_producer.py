@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,11 @@ from workers.producer import Producer
 
 
 @pytest.fixture
-def quick(home: Path, database_url: str, redis_url: str) -> Deployment:
+def quick(home: Path, database_url: str, redis_url: str) -> Iterator[Deployment]:
     """Return a deployment whose open jobs are sealed after a moment."""
-    return Deployment(home, database_url, redis_url, seal_after_s=1.0)
+    made = Deployment(home, database_url, redis_url, seal_after_s=1.0)
+    yield made
+    made.parts.engine.dispose()
 
 
 def _numbered(texts: list[str]) -> list[dict[str, Any]]:
@@ -31,9 +33,8 @@ def _numbered(texts: list[str]) -> list[dict[str, Any]]:
 
 
 def test_enqueued_documents_are_counted_and_cut(quick: Deployment, sample_texts: list[str]) -> None:
-    producer = Producer(quick.settings)
     given = _numbered(sample_texts[:30])
-    with quick.workers(2):
+    with quick.workers(2), Producer(quick.settings) as producer:
         job_ids = producer.enqueue(given, corpus="feed", operations=["count", "tokenize"])
         assert len(job_ids) == 2
         # The same again is the same: producers may repeat what they are not sure of.
@@ -52,11 +53,11 @@ def test_enqueued_documents_are_counted_and_cut(quick: Deployment, sample_texts:
 
 
 def test_documents_streamed_one_by_one_join_one_open_job(quick: Deployment, sample_texts: list[str]) -> None:
-    producer = Producer(quick.settings)
-    joined = {
-        job_id for document in _numbered(sample_texts[:10]) for job_id in producer.enqueue([document], corpus="feed")
-    }
-    producer.seal(joined)
+    with Producer(quick.settings) as producer:
+        given = _numbered(sample_texts[:10])
+        joined = {job_id for document in given for job_id in producer.enqueue([document], corpus="feed")}
+        assert len(joined) == 1
+        producer.seal(joined)
     with quick.workers(1):
         _wait_all(quick)
     assert quick.counts("feed") == serial_counts(sample_texts[:10])
@@ -79,14 +80,15 @@ def test_above_the_high_water_mark_a_producer_is_refused_or_waits(
     home: Path, sqlite_url: str, redis_url: str, sample_texts: list[str]
 ) -> None:
     full = Deployment(home, sqlite_url, redis_url, high_water_shards=3, seal_after_s=1.0)
-    producer = Producer(full.settings)
-    for document in _numbered(sample_texts[:3]):
-        producer.enqueue([document], corpus="feed")
-    with pytest.raises(BackPressureError, match="0 documents of this call are in"):
-        producer.enqueue([{"key": "more", "text": "太多了"}], corpus="feed", wait_s=0)
-    with full.workers(1):
-        producer.enqueue([{"key": "more", "text": "太多了"}], corpus="feed", wait_s=60)
-        _wait_all(full)
+    more = {"key": "more", "text": "太多了"}
+    with Producer(full.settings) as producer:
+        for document in _numbered(sample_texts[:3]):
+            producer.enqueue([document], corpus="feed")
+        with pytest.raises(BackPressureError, match="0 documents of this call are in"):
+            producer.enqueue([more], corpus="feed", wait_s=0)
+        with full.workers(1):
+            producer.enqueue([more], corpus="feed", wait_s=60)
+            _wait_all(full)
     assert full.counts("feed") == serial_counts([*sample_texts[:3], "太多了"])
 
 
@@ -105,8 +107,8 @@ def test_a_document_that_cannot_be_stored_is_refused_by_name(
     home: Path, sqlite_url: str, redis_url: str, document: Any, fault: str
 ) -> None:
     deployment = Deployment(home, sqlite_url, redis_url)
-    with pytest.raises(UsageError, match=fault):
-        Producer(deployment.settings).enqueue([document], corpus="feed")
+    with Producer(deployment.settings) as producer, pytest.raises(UsageError, match=fault):
+        producer.enqueue([document], corpus="feed")
     with reading(deployment.parts.engine) as connection:
         assert connection.execute(documents.select()).all() == []
 

@@ -100,13 +100,16 @@ def job(engine: Engine, job_id: int) -> AnyRow:
 def change_job(engine: Engine, job_id: int, **values: Any) -> None:
     """Write into a job's row what no transition would."""
     transact(
-        engine, lambda connection: connection.execute(update(job_table).where(job_table.c.id == job_id).values(**values))
+        engine,
+        lambda connection: connection.execute(update(job_table).where(job_table.c.id == job_id).values(**values)),
     )
 
 
 def change_shard(engine: Engine, shard_id: int, **values: Any) -> None:
     """Write into a shard's row what no transition would."""
-    transact(engine, lambda connection: connection.execute(update(shards).where(shards.c.id == shard_id).values(**values)))
+    transact(
+        engine, lambda connection: connection.execute(update(shards).where(shards.c.id == shard_id).values(**values))
+    )
 
 
 def clock(engine: Engine) -> float:

@@ -90,7 +90,9 @@ def wipe(database_url: str) -> None:
     others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     deletions = "; ".join(f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables))
     _execute(
-        make_url(database_url).set(drivername="postgresql+psycopg"), f"SELECT pg_terminate_backend(pid) {others}", deletions
+        make_url(database_url).set(drivername="postgresql+psycopg"),
+        f"SELECT pg_terminate_backend(pid) {others}",
+        deletions,
     )
 
 

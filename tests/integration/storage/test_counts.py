@@ -33,7 +33,9 @@ def make_generation(engine: Engine, digest: bytes = DIGEST, fingerprint: str = F
 
 def words(engine: Engine, generation_id: int) -> list[tuple[str, int, int]]:
     with reading(engine) as connection:
-        return [(word, count, in_documents) for word, count, in_documents in word_counts.by_count(connection, generation_id)]
+        return [
+            (word, count, in_documents) for word, count, in_documents in word_counts.by_count(connection, generation_id)
+        ]
 
 
 class TestPartialCounts:

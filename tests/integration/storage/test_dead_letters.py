@@ -16,7 +16,9 @@ def held(engine: Engine) -> Lease:
     return lease(engine, shard_ids(engine, make_job(engine, 1))[0])
 
 
-def letter(offset: int = 0, *, source: str = "/texts/a", reason: str = "undecodable", key: str | None = None) -> DeadLetter:
+def letter(
+    offset: int = 0, *, source: str = "/texts/a", reason: str = "undecodable", key: str | None = None
+) -> DeadLetter:
     return DeadLetter(1, source, offset, 5, reason, "为什么", line=3, key=key)
 
 

@@ -54,7 +54,11 @@ class TestByReference:
         self, engine: Engine, two_sources: tuple[AnyRow, AnyRow]
     ) -> None:
         for _ in range(2):
-            call(engine, save_records, [stands_in(two_sources[0], "k", "今天"), stands_in(two_sources[0], "l", "明天", 9)])
+            call(
+                engine,
+                save_records,
+                [stands_in(two_sources[0], "k", "今天"), stands_in(two_sources[0], "l", "明天", 9)],
+            )
         assert call(engine, count_rows, documents) == 2
 
     def test_more_records_than_one_statement_takes_are_written(
@@ -102,7 +106,11 @@ class TestRanking:
     def test_in_one_source_the_later_offset_wins(
         self, engine: Engine, corpus_id: int, two_sources: tuple[AnyRow, AnyRow]
     ) -> None:
-        call(engine, save_records, [stands_in(two_sources[0], "k", text, offset) for offset, text in ((9, "乙"), (0, "甲"))])
+        call(
+            engine,
+            save_records,
+            [stands_in(two_sources[0], "k", text, offset) for offset, text in ((9, "乙"), (0, "甲"))],
+        )
         assert winners(engine, corpus_id) == {"k": text_sha256("乙")}
 
     def test_what_a_producer_enqueued_wins_over_every_source_and_the_last_one_over_the_others(

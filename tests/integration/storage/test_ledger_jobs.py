@@ -115,7 +115,8 @@ def test_ending_a_job_has_one_winner(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("letter_state", "job_state"), [("standing", "DONE_WITH_DEAD"), ("discarded", "DONE_WITH_DEAD"), ("replayed", "DONE")]
+    ("letter_state", "job_state"),
+    [("standing", "DONE_WITH_DEAD"), ("discarded", "DONE_WITH_DEAD"), ("replayed", "DONE")],
 )
 def test_dead_letters_that_were_not_replayed_show_in_the_state(
     engine: Engine, letter_state: str, job_state: str

@@ -254,7 +254,12 @@ class TestTakingOver:
     def test_a_split_shard_is_taken_over_as_its_halves_once_both_have_ended(self, engine: Engine) -> None:
         first = planned_job(engine, [listed("a", 60)])
         (whole,) = shard_rows(engine, first)
-        call(engine, ledger.split, lease(engine, whole.id), [({"files": [[1, 0, 30]]}, 30), ({"files": [[1, 30, -1]]}, 30)])
+        call(
+            engine,
+            ledger.split,
+            lease(engine, whole.id),
+            [({"files": [[1, 0, 30]]}, 30), ({"files": [[1, 30, -1]]}, 30)],
+        )
         left, right = shard_rows(engine, first)[1:]
         finish(engine, left.id)
         assert replan(engine, make_job(engine, sealed=False)).reused == 0

@@ -21,7 +21,7 @@ def _read(tmp_path: Path, data: bytes, options: ReaderOptions = PLAIN) -> list[R
 
 def test_every_object_is_a_document_addressed_by_its_bytes(tmp_path: Path) -> None:
     uri = str(tmp_path / "a.jsonl")
-    first, second = '{"text":"甲"}\r\n'.encode(), '{"text":""}'.encode()
+    first, second = '{"text":"甲"}\r\n'.encode(), b'{"text":""}'
     assert _read(tmp_path, first + b" \n" + second) == [
         Record(f"{uri}@0", "甲", 0, len(first)),
         Record(f"{uri}@{len(first) + 2}", "", len(first) + 2, len(second)),

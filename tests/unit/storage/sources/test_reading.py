@@ -20,12 +20,13 @@ from storage.sources import (
     Format,
     ReaderOptions,
     Record,
+    byte_stream,
     content_digest,
+    csv_table,
     cut,
     line_number,
     read,
 )
-from storage.sources import byte_stream, csv_table
 from storage.sources.reading import record_offsets
 
 COMPRESS: dict[Compression, Callable[[bytes], bytes]] = {
