@@ -43,8 +43,8 @@ format: setup ## put the code into the one format, mend what can be mended
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup ## measure this machine against the serial reference loop
-	$(BIN)/python -m pytest -m bench -s --timeout=0 tests/bench $(ARGS)
+bench: setup ## measure the whole job against the serial reference loop (ARGS="--limit-mb 20" for a part of the text)
+	$(BIN)/python -m tests.bench.whole_job $(ARGS)
 
 wheel: setup ## build the wheel, install it into an empty environment and count the sample from there
 	VENV=$(VENV) .ci/try-wheel

@@ -42,7 +42,8 @@ class RedisState:
     """A look into one Redis."""
 
     def __init__(self, broker_url: str) -> None:
-        self._client = redis.Redis.from_url(client_url(broker_url), socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S)
+        url = client_url(broker_url)
+        self._client = redis.Redis.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S)
 
     def close(self) -> None:
         """Give the connection back."""

@@ -27,5 +27,6 @@ def take_turn(connection: Connection, name: str, interval_s: float) -> bool:
     moment = connection.scalar(select(now())) or 0.0
     insert_new(connection, marks, [{"name": name, "value": "0"}])
     last = cast(marks.c.value, Double)
-    statement = update(marks).where(marks.c.name == name, or_(last <= moment - interval_s, last > moment))
+    # Compared with the clock as it is once the row is ours: the moment read above may be before another's turn.
+    statement = update(marks).where(marks.c.name == name, or_(last <= now() - interval_s, last > now()))
     return connection.execute(statement.values(value=repr(moment))).rowcount == 1

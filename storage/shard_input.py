@@ -199,10 +199,10 @@ class ShardInput:
         for source_id, offset, length in self._pieces.get("files", ()):
             source = self._source(source_id)
             first = next(read(source.uri, _options(source), offset, length), None)
-            place = (first.offset, first.length) if first else (offset, max(length, 0))
-            line = line_number(source.uri, _options(source), place[0])
+            at, size_bytes = (first.offset, first.length) if first else (offset, max(length, 0))
+            line = line_number(source.uri, _options(source), at)
             key = first.key if first else None
-            letters.append(DeadLetter(source.id, source.uri, *place, reason, detail, line, key))
+            letters.append(DeadLetter(source.id, source.uri, at, size_bytes, reason, detail, line, key))
         with reading(self._engine) as connection:
             letters.extend(
                 DeadLetter(0, ENQUEUED, 0, row.length, reason, detail, None, row.key, row.id)

@@ -151,7 +151,12 @@ def _opened(url: str) -> Iterator[Engine]:
     from storage.engine import open_engine  # noqa: PLC0415 - a test of the pure core is not to load it
 
     engine = open_engine(url)
-    yield engine
+    # When the last connection to a SQLite file is closed, the log is written back and the disk waited for. One that
+    # stays open spares the test that after every transaction.
+    with engine.connect() as keeper:
+        keeper.exec_driver_sql("SELECT 1")
+        keeper.rollback()
+        yield engine
     engine.dispose()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from billiard.exceptions import WorkerLostError
 from celery import Task, current_app, shared_task
-from celery.signals import task_failure, worker_init, worker_process_init
+from celery.signals import setup_logging, task_failure, worker_init, worker_process_init
 from kombu.exceptions import OperationalError
 
 from storage import ledger
@@ -19,6 +19,7 @@ from storage.errors import TransientError
 from storage.redis_keys import QUEUE_CONTROL
 from workers.bootstrap import Parts, parts
 from workers.dispatch import dispatch_job
+from workers.logs import configure_logging
 from workers.reconcile import QueueState, reconcile
 from workers.run_shard import run_shard
 from workers.settings import load_settings
@@ -99,7 +100,10 @@ def free_shard_task(self: Task[Any, Any], shard: int, job: int, worker: str) -> 
         dispatch_job(built, CeleryPublisher(self.app), job)
 
 
-@shared_task(name=INGEST, bind=True)
+# Tried again as long as the database is away: the documents stand nowhere else yet.
+@shared_task(
+    name=INGEST, bind=True, autoretry_for=(TransientError,), retry_backoff=True, retry_backoff_max=60, max_retries=None
+)
 def ingest_task(
     self: Task[Any, Any],
     corpus: str,
@@ -111,6 +115,13 @@ def ingest_task(
     from workers.producer import ingest  # noqa: PLC0415 - the producer builds on this module
 
     ingest(parts(), CeleryPublisher(self.app), corpus, documents, operations, options or {})
+
+
+@setup_logging.connect
+def _configure_logging(loglevel: int | str | None = None, **_: Any) -> None:
+    """Replace Celery's own form of log lines by ours."""
+    settings = load_settings()
+    configure_logging(settings.log_format, loglevel if loglevel is not None else settings.log_level)
 
 
 @worker_init.connect

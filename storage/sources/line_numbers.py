@@ -7,17 +7,19 @@ from storage.sources.faults import BrokenStreamError
 from storage.sources.record import ReaderOptions
 
 
-def line_number(uri: str, options: ReaderOptions, offset: int) -> int:
+def line_number(uri: str, options: ReaderOptions, offset: int, since: tuple[int, int] = (0, 1)) -> int:
     """Return the line, counted from 1, of a byte offset in the decompressed source; of a Parquet row, its number.
 
-    Raises `SourceUnavailableError`.
+    `since` is an earlier offset and its line, to count on from. Raises `SourceUnavailableError`.
     """
     if options.format == "parquet":
         return offset + 1
-    line = 1
-    left = offset
+    start, line = since
+    left = offset - start
+    if left <= 0:
+        return line
     try:
-        for chunk in open_chunks(uri, options.compression):
+        for chunk in open_chunks(uri, options.compression, start):
             line += chunk.count(b"\n", 0, left)
             left -= len(chunk)
             if left <= 0:

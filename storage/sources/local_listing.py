@@ -31,13 +31,17 @@ class Seen:
 
 
 class LocalListing:
-    """Lists local inputs one after another, every file once. Faults go to `checks`; without it nothing is checked."""
+    """Lists local inputs one after another, every file once.
+
+    Faults go to `checks`, and then files of trees are looked at but not given out; without it nothing is checked.
+    """
 
     def __init__(self, options: ListingOptions, seen: Seen, checks: LocalChecks | None) -> None:
         self._options = options
         self._seen = seen
         self._checks = checks
         self._known = 0
+        self._by_suffix: dict[str, ReaderOptions] = {}
 
     def sources(self, argument: str) -> Iterator[ListedSource]:
         """Yield the sources of one argument of the user: a file, a directory, or a glob that the shell left alone."""
@@ -113,18 +117,39 @@ class LocalListing:
             return []
 
     def _entry(self, entry: os.DirEntry[str], origin: str) -> ListedSource | None:
-        found = reader_options(entry.name, self._options, is_named=False)
-        status = self._status(entry) if found else None
-        if found is None or status is None or not stat.S_ISREG(status.st_mode):
+        found = self._tree_options(entry.name)
+        if found is None:
+            return None
+        is_link = entry.is_symlink()
+        if self._checks and not is_link:
+            self._check_entry(entry, found, self._checks)
+            return None
+        status = self._status(entry)
+        if status is None or not stat.S_ISREG(status.st_mode):
             return None
         self._known += 1
-        is_link = entry.is_symlink()
         real = os.path.realpath(entry.path) if is_link else entry.path
-        if self._is_seen(real, is_link=is_link):
-            return None
-        if self._checks and not self._checks.tree_file(real, found, is_link=is_link):
+        if self._is_seen(real, is_link=is_link) or (
+            self._checks and not self._checks.tree_file(real, found, is_link=True)
+        ):
             return None
         return self._listed(real, origin, status, found)
+
+    def _check_entry(self, entry: os.DirEntry[str], found: ReaderOptions, checks: LocalChecks) -> None:
+        # While checking nothing is given out, so that size and time of a million files are asked for only once.
+        if entry.is_file():
+            self._known += 1
+            if entry.path not in self._seen.files:
+                checks.tree_file(entry.path, found, is_link=False)
+
+    def _tree_options(self, name: str) -> ReaderOptions | None:
+        stem, _, suffix = name.rpartition(".")
+        found = self._by_suffix.get(suffix) if stem else None
+        if found is None:
+            found = reader_options(name, self._options, is_named=False)
+            if found and not found.compression:
+                self._by_suffix[suffix] = found
+        return found
 
     def _status(self, entry: os.DirEntry[str]) -> os.stat_result | None:
         try:

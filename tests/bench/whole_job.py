@@ -39,8 +39,7 @@ def main() -> None:
         corpus = folder / "corpus.jsonl"
         size_bytes = _write_corpus(corpus, options.limit_mb * 1_000_000, options.repeat)
         result: dict[str, Any] = {
-            "commit": _commit(),
-            "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
+            **describe_run(),
             "text_mb": round(size_bytes / 1e6, 1),
             "workers": options.workers,
         }
@@ -66,12 +65,16 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _commit() -> str:
+def describe_run() -> dict[str, str]:
+    """Return the commit and the machine of this run."""
     command = ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    return {"commit": commit, "machine": machine}
 
 
-def _texts() -> Iterator[str]:
+def corpus_texts() -> Iterator[str]:
+    """Yield the texts that the figures are measured on, or what the repository carries."""
     data = find_test_data()
     if data is None:
         yield from texts_of(REPOSITORY / "tests" / "samples" / "corpus" / "chapters.jsonl")
@@ -88,7 +91,7 @@ def _write_corpus(path: Path, limit_bytes: float, repeat: int) -> int:
     size_bytes = 0
     with path.open("w", encoding="utf-8") as file:
         for _ in range(repeat):
-            for text in _texts():
+            for text in corpus_texts():
                 size_bytes += len(text.encode())
                 file.write(json.dumps({"text": text}, ensure_ascii=False) + "\n")
                 if size_bytes >= limit_bytes:
@@ -118,9 +121,7 @@ def _run_mill(folder: Path, corpus: Path, workers: int) -> dict[str, Any]:
         raise RuntimeError(message)
     (job,) = json.loads(output.read_text())["jobs"]
     exported = folder / "counts.jsonl"
-    subprocess.run(
-        [mill, "export", "bench", "--what", "counts", "--to", str(exported)], env=environment, check=True
-    )
+    subprocess.run([mill, "export", "bench", "--what", "counts", "--to", str(exported)], env=environment, check=True)
     rows = (json.loads(line) for line in exported.open(encoding="utf-8"))
     counts = {row["word"]: (row["count"], row["documents"]) for row in rows}
     return {"counts": counts, "wall_s": round(wall_s, 1), "job_s": job["elapsed_s"], "peak_rss_mb": peaks}

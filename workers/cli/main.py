@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import typer
 
 from workers.cli import (
@@ -40,6 +42,8 @@ for module in (run, submit, job_list, status, control, dead, top, show, export, 
 
 def main() -> None:
     """Run the command line; ends the process with the exit code."""
+    # What a command has to say it says itself; log lines are for the processes that work.
+    logging.getLogger().addHandler(logging.NullHandler())
     app(prog_name="hanmill")
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from storage.errors import UsageError
+from storage.errors import TransientError, UsageError
+from workers.cli.output import note
 
 if TYPE_CHECKING:
     from workers.bootstrap import Parts
@@ -51,31 +53,39 @@ def check_database(parts: Parts) -> None:
     check_reachable(parts.engine, mask(parts.settings.sql_url))
 
 
+class AwayPublisher:
+    """A publisher while the broker does not answer: nothing waits for it to come back."""
+
+    def __init__(self, fault: str) -> None:
+        self._fault = fault
+
+    def publish_shards(self, queue: str, shard_ids: Sequence[int], job_id: int) -> None:  # noqa: ARG002 - its interface
+        """Raise `TransientError`: the ledger keeps what is due."""
+        raise TransientError(self._fault)
+
+
 def open_publisher(settings: Settings) -> Publisher:
-    """Return what puts messages into the queue; connects to nothing yet."""
+    """Return what puts messages into the queue; tells the user when the broker does not answer just now."""
+    from workers.doctor.broker import broker_fault
+
+    fault = broker_fault(settings)
+    if fault is not None:
+        note(
+            f"hanmill: {fault}; the work stands in the database, and the workers send it when the broker is back. "
+            "See HANMILL_BROKER_URL"
+        )
+        return AwayPublisher(fault)
     from workers.celery_app import build_app
     from workers.celery_tasks import CeleryPublisher
 
     return CeleryPublisher(build_app(settings))
 
 
-def tell_if_unsent(settings: Settings) -> None:
-    """Tell the user when the broker does not answer: what was asked for stands in the database all the same."""
-    from workers.cli.output import note
-    from workers.doctor.broker import broker_fault
-
-    fault = broker_fault(settings)
-    if fault is not None:
-        note(f"hanmill: {fault}; the work stands in the database, and the workers send it when the broker is back")
-
-
 def dispatch_now(parts: Parts, job_id: int) -> None:
     """Let a job's messages go at once; where that cannot be, the reconciler does it later."""
-    from workers.cli.output import note
     from workers.dispatch import dispatch_job
 
     if is_embedded(parts.settings) and "broker_url" not in parts.settings.model_fields_set:
         note("a `hanmill run` that is going on takes it up within seconds; without one, start `hanmill run` again")
         return
     dispatch_job(parts, open_publisher(parts.settings), job_id)
-    tell_if_unsent(parts.settings)

@@ -70,7 +70,7 @@ def available_cores() -> int:
 def _container_share() -> int | None:
     try:
         quota, period = CGROUP_CPU_MAX.read_text(encoding="ascii").split()
-        return int(quota) // int(period)
+        return max(1, int(quota) // int(period))
     except (OSError, ValueError):
         # No such file, or "max": no limit.
         return None

@@ -56,13 +56,12 @@ def submit(
     The workers must be able to read the inputs under the same names. With --wait the exit codes are those of `run`.
     """
     given = dict(locals())  # Every option under its name; the first statement, so that nothing else is in it.
-    from workers.cli.opening import open_parts, open_publisher, tell_if_unsent
+    from workers.cli.opening import open_parts, open_publisher
     from workers.cli.ordering import make_order
     from workers.submit import submit as submit_order
 
     parts = open_parts()
     submitted = submit_order(parts, open_publisher(parts.settings), make_order(given, parts.settings))
-    tell_if_unsent(parts.settings)
     if wait:
         raise typer.Exit(_wait(parts, [job.id for job in submitted.jobs], output))
     rows = _rows(parts, submitted)

@@ -25,7 +25,7 @@ def broker_fault(settings: Settings) -> str | None:
     try:
         _touch(settings.broker_url)
     except (HanmillError, OperationalError, OSError, ValueError, LookupError) as error:
-        return f"the broker {shown_url} does not answer ({_first_line(error)}); see HANMILL_BROKER_URL"
+        return f"the broker {shown_url} does not answer ({_first_line(error.__cause__ or error)})"
     return None
 
 

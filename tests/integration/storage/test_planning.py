@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 from sqlalchemy import Engine, select, update
 
 from storage import dead_letters, jobs, ledger, planning
 from storage.completion import advance_job
-from storage.corpora import restamp_source
+from storage.corpora import prepare_sources, restamp_source
 from storage.dead_letters import DeadLetter
 from storage.documents import NewDocument, enqueue
 from storage.engine import AnyRow, reading
@@ -40,11 +40,11 @@ def corpus_id(engine: Engine) -> int:
     return make_corpus(engine)
 
 
-def planned_job(engine: Engine, found: Sequence[ListedSource] = (), **options: str) -> int:
+def planned_job(engine: Engine, found: Sequence[ListedSource] = ()) -> int:
     """Return the id of a job over a corpus that was just refreshed."""
     if found:
         refresh(engine, make_corpus(engine), found)
-    job_id = make_job(engine, sealed=False, **options)
+    job_id = make_job(engine, sealed=False)
     assert plan_job(engine, job_id) is not None
     return job_id
 
@@ -179,7 +179,7 @@ def test_an_ended_job_is_not_planned(engine: Engine) -> None:
 def test_a_planner_that_is_overtaken_writes_nothing_more(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     refresh(engine, make_corpus(engine), THREE)
     job_id = make_job(engine, sealed=False)
-    original = planning.prepare_sources
+    original = prepare_sources
 
     def overtaken(of: Engine, corpus_id: int) -> None:
         original(of, corpus_id)
@@ -235,8 +235,12 @@ class TestTakingOver:
         finish_all(engine, planned_job(engine, THREE))
         other_corpus = make_corpus(engine, "别的")
         refresh(engine, other_corpus, THREE)
-        for options in ({"fingerprint": "e" * 32}, {"operation": "tokenize"}, {"corpus": "别的"}):
-            job_id = make_job(engine, sealed=False, **options)
+        others = [
+            make_job(engine, sealed=False, fingerprint="e" * 32),
+            make_job(engine, sealed=False, operation="tokenize"),
+            make_job(engine, sealed=False, corpus="别的"),
+        ]
+        for job_id in others:
             assert replan(engine, job_id) == Plan(shards=3, added=3)
 
     def test_what_has_not_ended_is_not_taken_over(self, engine: Engine) -> None:
@@ -324,9 +328,9 @@ class TestEnqueuedDocuments:
     """Documents that producers gave are planned by the packs in which they came."""
 
     @pytest.fixture
-    def packs(self, engine: Engine, corpus_id: int) -> Iterator[dict[int, list[AnyRow]]]:
+    def packs(self, engine: Engine, corpus_id: int) -> dict[int, list[AnyRow]]:
         given = [NewDocument(f"k{number}", "字" * 20) for number in range(3)]
-        yield call(engine, enqueue, corpus_id, given, 130)
+        return call(engine, enqueue, corpus_id, given, 130)
 
     def test_every_pack_is_a_shard(self, engine: Engine, packs: dict[int, list[AnyRow]]) -> None:
         rows = shard_rows(engine, planned_job(engine))

@@ -8,7 +8,7 @@ from itertools import repeat
 from multiprocessing import get_context
 
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Connection, Engine, func, select
 
 from storage import jobs, ledger
 from storage.completion import advance_job
@@ -140,7 +140,7 @@ def test_documents_that_join_while_a_job_is_sealed_are_in_it_or_in_none(engine: 
         job_id = make_job(engine, sealed=False, open_s=60.0, fingerprint=f"{number:032}")
 
         def join(job_id: int = job_id, key: str = f"k{number}") -> bool:
-            def work(connection: ledger.Connection) -> bool:
+            def work(connection: Connection) -> bool:
                 packs = enqueue(connection, corpus_id, [NewDocument(key, "字")], 1000)
                 joined = ledger.join_open_job(connection, job_id)
                 if joined:
@@ -151,14 +151,9 @@ def test_documents_that_join_while_a_job_is_sealed_are_in_it_or_in_none(engine: 
 
         joined, plan = at_once([join, partial(plan_job, engine, job_id)])
         # Who joined in time is planned; who came late may still be, for planning takes all that the corpus has.
-        assert plan is not None
-        assert len(shard_ids(engine, job_id)) in ({number + 1} if joined else {number, number + 1})
-        assert plan_job(engine, job_id) == Plan(number + 1, added=number + 1 - len_before(plan))
-
-
-def len_before(plan: Plan) -> int:
-    """Return how many shards the job had after a planning."""
-    return plan.shards
+        assert plan.shards in ({number + 1} if joined else {number, number + 1})
+        assert len(shard_ids(engine, job_id)) == plan.shards
+        assert plan_job(engine, job_id) == Plan(number + 1, added=number + 1 - plan.shards)
 
 
 @pytest.mark.timeout(60)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
+from functools import partial
 
 import pytest
 from sqlalchemy import Connection, Engine, select, text, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from storage import engine as engine_module
 from storage.engine import count_rows, insert_new, load_rows, now, open_engine, reading, transact, upsert
 from storage.errors import StorageError, TransientError
 from storage.schema import corpora, jobs, marks
@@ -17,7 +18,7 @@ from tests.support.builders import at_once, call, clock, make_job
 
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module.time, "sleep", lambda _pause_s: None)
+    monkeypatch.setattr(time, "sleep", lambda _pause_s: None)
 
 
 def lost_connection() -> OperationalError:
@@ -25,7 +26,7 @@ def lost_connection() -> OperationalError:
 
 
 def test_a_transaction_is_run_again_when_the_connection_was_lost(engine: Engine, no_pauses: None) -> None:
-    tries = []
+    tries: list[int] = []
 
     def work(connection: Connection) -> str:
         insert_new(connection, marks, [{"name": f"try {len(tries)}", "value": ""}])
@@ -48,7 +49,7 @@ def test_a_database_that_stays_away_is_a_transient_error(engine: Engine, no_paus
 
 
 def test_what_the_database_refuses_is_told_at_once(engine: Engine) -> None:
-    tries = []
+    tries: list[int] = []
 
     def work(connection: Connection) -> None:
         tries.append(1)
@@ -105,16 +106,16 @@ def test_a_deadlock_is_broken_and_the_loser_runs_again(postgres_database: str) -
     engine = open_engine(postgres_database)
     call(engine, insert_new, marks, [{"name": name, "value": "0"} for name in "ab"])
     both_hold_one = threading.Barrier(2)
-    tries = []
+    tries: list[int] = []
 
-    def work(connection: Connection, names: str, *, wait: bool) -> None:
+    def work(connection: Connection, names: str) -> None:
         tries.append(1)
-        for number, name in enumerate(names):
+        for name in names:
             connection.execute(update(marks).where(marks.c.name == name).values(value="1"))
-            if number == 0 and wait and len(tries) <= 2:
+            if name == names[0] and len(tries) <= 2:
                 both_hold_one.wait()
 
-    at_once([lambda names=names: transact(engine, lambda c: work(c, names, wait=True)) for names in ("ab", "ba")])
+    at_once([partial(call, engine, work, names) for names in ("ab", "ba")])
     engine.dispose()
     assert len(tries) == 3
 
@@ -130,18 +131,18 @@ def test_reading_sqlite_waits_for_no_writer(sqlite_url: str) -> None:
 def test_sqlite_waits_for_another_writer_and_is_then_tried_again(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_module, "SQLITE_BUSY_TIMEOUT_MS", 1)
+    monkeypatch.setattr("storage.engine.SQLITE_BUSY_TIMEOUT_MS", 1)
     first, second = open_engine(sqlite_url), open_engine(sqlite_url)
     holder = first.connect()
     insert_new(holder, marks, [{"name": "first", "value": ""}])
-    pauses = []
+    pauses: list[float] = []
 
     def pause(pause_s: float) -> None:
         pauses.append(pause_s)
         if len(pauses) == 2:
             holder.commit()
 
-    monkeypatch.setattr(engine_module.time, "sleep", pause)
+    monkeypatch.setattr(time, "sleep", pause)
     call(second, insert_new, marks, [{"name": "second", "value": ""}])
     holder.close()
     assert len(pauses) == 2
@@ -161,7 +162,7 @@ def test_the_clock_goes_on_inside_a_transaction_of_postgresql(postgres_database:
         first = connection.scalar(select(now()))
         connection.execute(text("SELECT pg_sleep(0.002)"))
         assert first is not None
-        assert connection.scalar(select(now())) > first  # type: ignore[operator]
+        assert connection.scalar(select(now())) > first
     engine.dispose()
 
 

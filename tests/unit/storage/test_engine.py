@@ -7,15 +7,17 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import insert, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from storage.engine import is_retryable, now, open_engine, reading
 from storage.errors import UsageError
 from storage.schema import jobs
 
+POSTGRESQL = open_engine("postgresql://host/db").dialect
+SQLITE = open_engine("sqlite://").dialect
 
-class WithSqlstate(Exception):
+
+class SqlstateError(Exception):
     def __init__(self, sqlstate: str | None) -> None:
         super().__init__(sqlstate)
         self.sqlstate = sqlstate
@@ -23,16 +25,16 @@ class WithSqlstate(Exception):
 
 @pytest.mark.parametrize("sqlstate", ["40001", "40P01", "55P03", "57P01", "08006"])
 def test_a_lost_race_or_connection_of_postgresql_is_tried_again(sqlstate: str) -> None:
-    assert is_retryable(DBAPIError("SELECT 1", {}, WithSqlstate(sqlstate)))
+    assert is_retryable(DBAPIError("SELECT 1", {}, SqlstateError(sqlstate)))
 
 
 @pytest.mark.parametrize("sqlstate", ["23505", "42703", "53100", "22P05"])
 def test_other_errors_of_postgresql_are_not_tried_again(sqlstate: str) -> None:
-    assert not is_retryable(OperationalError("SELECT 1", {}, WithSqlstate(sqlstate)))
+    assert not is_retryable(OperationalError("SELECT 1", {}, SqlstateError(sqlstate)))
 
 
 def test_a_connection_that_could_not_be_made_is_tried_again() -> None:
-    assert is_retryable(OperationalError("SELECT 1", {}, WithSqlstate(None)))
+    assert is_retryable(OperationalError("SELECT 1", {}, SqlstateError(None)))
 
 
 @pytest.mark.parametrize(("text", "again"), [("database is locked", True), ("no such table: jobs", False)])
@@ -72,10 +74,10 @@ def test_sqlite_keeps_a_log_beside_the_file_and_its_foreign_keys(tmp_path: Path)
 
 def test_the_clock_stands_in_the_statement_so_that_no_machine_asks_its_own() -> None:
     statement = insert(jobs).values(created_at=now() + 5)
-    assert "clock_timestamp()" in str(statement.compile(dialect=postgresql.dialect()))
-    assert "julianday('now')" in str(statement.compile(dialect=sqlite.dialect()))
+    assert "clock_timestamp()" in str(statement.compile(dialect=POSTGRESQL))
+    assert "julianday('now')" in str(statement.compile(dialect=SQLITE))
 
 
 def test_instants_of_the_clock_are_compared_as_numbers() -> None:
-    compiled = select(jobs.c.id).where(jobs.c.seal_at < now() - 60).compile(dialect=postgresql.dialect())
+    compiled = select(jobs.c.id).where(jobs.c.seal_at < now() - 60).compile(dialect=POSTGRESQL)
     assert "extract(epoch from clock_timestamp())::double precision -" in str(compiled)

@@ -159,7 +159,7 @@ def test_every_record_can_be_read_again_by_its_address(
 
 @pytest.mark.parametrize("of_format", ["txt", "thucnews", "lines", "jsonl", "csv", "tsv", "parquet"])
 @pytest.mark.parametrize("compression", list(COMPRESS))
-@settings(FAST, max_examples=25)
+@settings(FAST, max_examples=15)
 @given(content=st.binary(max_size=200) | CONTENTS, encoding=ENCODINGS)
 def test_no_bytes_make_reading_fail(
     place: Path, of_format: Format, compression: Compression, content: bytes, encoding: str

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from storage.errors import UsageError
+from storage.sources import ListingOptions
+from workers.cli import ordering
+from workers.cli.options import InputFormat, Layout, Mode
+from workers.settings import Settings
+
+GIVEN: dict[str, Any] = {
+    "inputs": ["a.txt"],
+    "corpus": "news",
+    "do": "count, tokenize",
+    "hmm": False,
+    "mode": Mode.FULL,
+    "user_dict": None,
+    "stopwords": "stop.txt",
+    "min_length": 2,
+    "pattern": None,
+    "text_field": "body",
+    "key_field": "id",
+    "lines": False,
+    "layout": Layout.THUCNEWS,
+    "input_format": InputFormat.TXT,
+    "encoding": "gb18030",
+    "shard_bytes": 1024,
+    "priority": 3,
+    "output": "ignored",
+}
+
+
+def test_the_options_become_an_order_of_plain_values() -> None:
+    settings = Settings(max_record_bytes=99, input_roots=("/data",))
+    order = ordering.make_order(GIVEN, settings)
+    assert (order.corpus, order.inputs, order.operations) == ("news", ["a.txt"], ["count", "tokenize"])
+    assert (order.shard_bytes, order.priority) == (1024, 3)
+    assert order.options == {
+        "mode": "full",
+        "hmm": False,
+        "user_dict": None,
+        "stopwords": "stop.txt",
+        "min_length": 2,
+        "pattern": None,
+    }
+    assert type(order.options["mode"]) is str
+    assert order.listing == ListingOptions(
+        layout="thucnews",
+        input_format="txt",
+        encoding="gb18030",
+        text_field="body",
+        key_field="id",
+        max_record_bytes=99,
+        input_roots=("/data",),
+    )
+
+
+def test_an_order_for_nothing_is_refused() -> None:
+    with pytest.raises(UsageError, match="--do names no operation"):
+        ordering.make_order({**GIVEN, "do": " , "}, Settings())
+
+
+@pytest.mark.parametrize(("share", "cores"), [("150000 100000", 1), ("max 100000", 8), ("50000 100000", 1), (None, 8)])
+def test_the_cores_are_those_of_the_container(
+    share: str | None, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = tmp_path / "cpu.max"
+    if share is not None:
+        limit.write_text(share, encoding="ascii")
+    monkeypatch.setattr(ordering, "CGROUP_CPU_MAX", limit)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    assert ordering.available_cores() == cores
