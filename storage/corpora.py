@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, delete, insert, select, update
+from sqlalchemy import Connection, Engine, case, delete, insert, select, update
 from sqlalchemy.sql import func
 
 from storage.engine import AnyRow, insert_new, now, transact
@@ -14,6 +14,8 @@ from storage.errors import UsageError
 from storage.schema import corpora, documents, jobs, sources
 from storage.sources import ListedSource, ReaderOptions, cut
 
+#: How much larger Chinese text is than its compressed form, roughly.
+COMPRESSION_RATIO = 3
 #: Sources looked up, compared or written by one statement.
 CHUNK = 500
 
@@ -256,8 +258,10 @@ def list_corpora(connection: Connection) -> list[dict[str, object]]:
 
 
 def corpus_bytes(connection: Connection, corpus_id: int) -> int:
-    """Return the size of a corpus: its sources as they are stored, and its enqueued documents."""
-    in_sources = select(func.coalesce(func.sum(sources.c.size), 0)).where(sources.c.corpus_id == corpus_id)
+    """Return about how many bytes of text a corpus has, in its sources and in its enqueued documents."""
+    is_plain = sources.c.options.contains('"compression":""', autoescape=True)
+    size = case((is_plain, sources.c.size), else_=sources.c.size * COMPRESSION_RATIO)
+    in_sources = select(func.coalesce(func.sum(size), 0)).where(sources.c.corpus_id == corpus_id)
     enqueued = select(func.coalesce(func.sum(documents.c.length), 0)).where(
         documents.c.corpus_id == corpus_id, documents.c.source_id == 0
     )

@@ -24,7 +24,6 @@ class NewJob:
     operation: str
     parameters: Mapping[str, Any]
     fingerprint: str
-    partitions: int = 1
     priority: int = 0
     #: Seconds for which the job stays open to enqueued documents; None for a job that is planned at once.
     open_s: float | None = None
@@ -39,7 +38,6 @@ def make_job(connection: Connection, new: NewJob) -> int:
         "fingerprint": new.fingerprint,
         "state": JobState.PLANNING,
         "priority": new.priority,
-        "partitions": new.partitions,
         "created_at": now(),
         "seal_at": None if new.open_s is None else now() + new.open_s,
     }

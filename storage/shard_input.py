@@ -100,7 +100,8 @@ class ShardInput:
         for item in self._items():
             if isinstance(item, Document):
                 batch.documents.append(item)
-                batch.size_bytes += item.record.length
+                # A row of Parquet has no length in bytes; a character has one at least.
+                batch.size_bytes += max(item.record.length, len(item.text))
             else:
                 batch.letters.append(item)
             if batch.is_full():

@@ -23,7 +23,7 @@ from storage.sources.record import MAX_KEY_CHARS
 from workers.bootstrap import Parts, build_parts
 from workers.dispatch import Publisher, dispatch_job
 from workers.settings import Settings, load_settings
-from workers.submit import CheckedOperation, check_operations, partitions_for
+from workers.submit import CheckedOperation, check_operations
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class Producer:
     def seal(self, job_ids: Iterable[int]) -> None:
         """Close jobs to further documents now, instead of waiting until their time is up."""
         for job_id in job_ids:
-            plan_job(self._parts.engine, job_id)
+            plan_job(self._parts.engine, job_id, self._parts.settings.merge_words)
             dispatch_job(self._parts, self._publisher, job_id)
 
     def close(self) -> None:
@@ -181,13 +181,11 @@ def _join_or_open(connection: Connection, parts: Parts, corpus_id: int, one: Che
     job_id = jobs.find_open(connection, corpus_id, one.operation.name, one.fingerprint)
     if job_id is not None and ledger.join_open_job(connection, job_id):
         return job_id
-    partitions = partitions_for(0, parts.settings.merge_bytes)
     new = jobs.NewJob(
         corpus_id,
         one.operation.name,
         one.parameters,
         one.fingerprint,
-        partitions,
         open_s=parts.settings.seal_after_s,
     )
     return jobs.make_job(connection, new)

@@ -57,7 +57,7 @@ def reconcile(parts: Parts, publisher: Publisher, queue: QueueState | None, *, a
     if queue is not None:
         _put_back_lost(engine, queue)
     for job_id in transact(engine, ledger.jobs_to_plan):
-        plan_job(engine, job_id)
+        plan_job(engine, job_id, parts.settings.merge_words)
     dispatch_all(parts, publisher)
 
 

@@ -16,7 +16,7 @@ from storage.corpora import restamp_source
 from storage.dead_letters import DeadLetter
 from storage.documents import Document, save_records
 from storage.engine import Connection, reading, transact
-from storage.errors import HanmillError, LeaseLostError, SourceChangedError, TransientError
+from storage.errors import HanmillError, LeaseLostError, SourceChangedError, TransientError, UsageError
 from storage.ledger import Lease, Outcome
 from storage.planning import plan_job
 from storage.shard_input import Batch, ShardInput
@@ -80,7 +80,8 @@ class ShardAttempt:
         except SourceChangedError as error:
             logger.info("shard.source_changed", extra={**fields, "error": str(error)})
             self._plan_again()
-        except TransientError as error:
+        except (TransientError, UsageError) as error:
+            # A usage error here is this worker's set-up (its input roots, say): no fault of the shard's.
             logger.warning("shard.deferred", extra={**fields, "error": str(error)})
             self._write(ledger.defer, str(error), _delay_s(self._held.deferrals))
         except Exception as error:
@@ -110,7 +111,7 @@ class ShardAttempt:
         source = ShardInput(
             self._parts.engine,
             self._held.pieces or {},
-            settings.input_roots,
+            settings.readable_roots,
             without_missing=self._held.deferrals >= settings.max_deferrals,
         )
         merging = as_merging(self._operation)
@@ -220,10 +221,10 @@ class ShardAttempt:
             return
         # The lease is given back first: a shard whose sources are as they were after all stays and runs again.
         self._write(ledger.defer, "a source changed", 0.0)
-        plan_job(self._parts.engine, self._held.job_id)
+        plan_job(self._parts.engine, self._held.job_id, self._parts.settings.merge_words)
 
     def _halve_or_bury(self) -> None:
-        source = ShardInput(self._parts.engine, self._held.pieces or {}, self._parts.settings.input_roots)
+        source = ShardInput(self._parts.engine, self._held.pieces or {}, self._parts.settings.readable_roots)
         halves = source.halves()
         if halves:
             transact(self._parts.engine, lambda connection: ledger.split(connection, self._held, halves))

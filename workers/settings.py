@@ -57,10 +57,8 @@ class Settings(BaseSettings):
     seal_after_s: float = Field(
         default=30.0, gt=0, description="seconds; a job of enqueued documents is open for so long"
     )
-    merge_bytes: int = Field(
-        default=512 * 1024 * 1024,
-        gt=0,
-        description="bytes of source text a merge partition; more partitions need less memory",
+    merge_words: int = Field(
+        default=150_000, gt=0, description="distinct words that a merge partition is made for; fewer need less memory"
     )
     reconcile_interval_s: float = Field(default=10.0, gt=0, description="seconds between two looks for lost shards")
     soft_time_limit_s: float = Field(default=6 * 3600.0, gt=0, description="seconds; a shard that runs longer fails")
@@ -82,6 +80,11 @@ class Settings(BaseSettings):
     def cache_dir(self) -> Path:
         """Where compiled dictionaries are kept."""
         return self.home.absolute() / "cache"
+
+    @property
+    def readable_roots(self) -> tuple[str, ...]:
+        """Return where a worker may read: the input roots and what came by standard input; empty: anywhere."""
+        return (*self.input_roots, str(self.stdin_dir)) if self.input_roots else ()
 
     @property
     def stdin_dir(self) -> Path:

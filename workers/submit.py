@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from storage import jobs, resources
-from storage.corpora import Refreshed, corpus_bytes, make_corpus, refresh_sources
+from storage.corpora import Refreshed, make_corpus, refresh_sources
 from storage.engine import Connection, Engine, transact
 from storage.ledger import resume
 from storage.planning import Plan, plan_job
@@ -15,9 +15,6 @@ from storage.sources import ListingOptions, list_sources
 from tasks.operation import Operation, fingerprint_of, get_operation
 from workers.bootstrap import Parts
 from workers.dispatch import Publisher, dispatch_job
-
-#: Most partitions of a merge.
-MAX_PARTITIONS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,30 +86,17 @@ def submit(parts: Parts, publisher: Publisher, order: Order) -> Submitted:
 def _submit_job(
     parts: Parts, publisher: Publisher, corpus_id: int, checked: CheckedOperation, priority: int
 ) -> SubmittedJob:
-    job_id, resumed = transact(
-        parts.engine, lambda connection: _find_or_make(connection, parts, corpus_id, checked, priority)
-    )
-    plan = plan_job(parts.engine, job_id)
+    job_id, resumed = transact(parts.engine, lambda connection: _find_or_make(connection, corpus_id, checked, priority))
+    plan = plan_job(parts.engine, job_id, parts.settings.merge_words)
     dispatch_job(parts, publisher, job_id)
     return SubmittedJob(job_id, checked.operation.name, plan, resumed)
 
 
-def _find_or_make(
-    connection: Connection, parts: Parts, corpus_id: int, checked: CheckedOperation, priority: int
-) -> tuple[int, bool]:
+def _find_or_make(connection: Connection, corpus_id: int, checked: CheckedOperation, priority: int) -> tuple[int, bool]:
     name, fingerprint = checked.operation.name, checked.fingerprint
     unfinished = jobs.find_unfinished(connection, corpus_id, name, fingerprint)
     if unfinished is not None:
         resume(connection, unfinished)
         return unfinished, True
-    partitions = partitions_for(corpus_bytes(connection, corpus_id), parts.settings.merge_bytes)
-    new = jobs.NewJob(corpus_id, name, checked.parameters, fingerprint, partitions, priority)
+    new = jobs.NewJob(corpus_id, name, checked.parameters, fingerprint, priority)
     return jobs.make_job(connection, new), False
-
-
-def partitions_for(size_bytes: int, merge_bytes: int) -> int:
-    """Return how many partitions a merge takes: a power of two, so that sums of another size still fit."""
-    partitions = 1
-    while partitions * merge_bytes < size_bytes and partitions < MAX_PARTITIONS:
-        partitions *= 2
-    return partitions

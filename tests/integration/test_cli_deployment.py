@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import redis
 from typer.testing import CliRunner, Result
 
 from tests.support.availability import REPOSITORY
@@ -95,8 +96,6 @@ def test_a_paused_job_rests_until_it_is_resumed(
 def test_the_doctor_names_a_wrong_redis_and_its_remedy(
     deployment: Deployment, invoke: Callable[..., Result], redis_url: str
 ) -> None:
-    import redis
-
     client = redis.Redis(unix_socket_path=redis_url.removeprefix("redis+socket://"))
     client.config_set("maxmemory-policy", "allkeys-lru")
     client.close()

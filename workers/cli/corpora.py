@@ -25,6 +25,6 @@ def list_corpora(output: options.FormatOption = options.OutputFormat.TABLE) -> N
     from storage.engine import reading
     from workers.cli.opening import open_parts
 
-    with reading(open_parts().engine) as connection:
+    with open_parts() as parts, reading(parts.engine) as connection:
         rows = load(connection)
     print_rows(rows, COLUMNS, output)

@@ -26,13 +26,13 @@ def upgrade() -> None:
     """Apply the migrations that the database lacks; safe while others do the same."""
     from storage import migrate
     from workers.bootstrap import build_parts
-    from workers.cli.opening import check_database
+    from workers.cli.opening import closing_engine
     from workers.settings import load_settings, mask
 
     parts = build_parts(load_settings())
-    check_database(parts)
-    before = migrate.current_revision(parts.engine)
-    migrate.upgrade(parts.engine)
-    after = migrate.current_revision(parts.engine)
+    with closing_engine(parts):
+        before = migrate.current_revision(parts.engine)
+        migrate.upgrade(parts.engine)
+        after = migrate.current_revision(parts.engine)
     moved = "was there already" if before == after else f"came from {before or 'nothing'}"
     note(f"{mask(parts.settings.sql_url)} stands at revision {after} ({moved})")

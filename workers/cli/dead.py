@@ -55,7 +55,7 @@ def list_dead(
     from storage.jobs import get
     from workers.cli.opening import open_parts
 
-    with reading(open_parts().engine) as connection:
+    with open_parts() as parts, reading(parts.engine) as connection:
         if job is not None:
             get(connection, job)
         letters = [{**letter, "job": letter["job_id"]} for letter in list_letters(connection, job, limit)]
@@ -75,11 +75,11 @@ def replay(job: options.JobArgument) -> None:
     from storage.replay import replay as put_back
     from workers.cli.opening import dispatch_now, open_parts
 
-    parts = open_parts()
-    replayed = put_back(parts.engine, job)
-    note(f"job {job}: {replayed.letters:,} dead letters run again")
-    if replayed.letters:
-        dispatch_now(parts, job)
+    with open_parts() as parts:
+        replayed = put_back(parts.engine, job)
+        note(f"job {job}: {replayed.letters:,} dead letters run again")
+        if replayed.letters:
+            dispatch_now(parts, job)
     if replayed.refused:
         note(_refusal(replayed.refused))
         raise typer.Exit(EXIT_FAILED)
@@ -108,5 +108,6 @@ def discard(job: options.JobArgument) -> None:
         get(connection, job)
         return accept(connection, job)
 
-    discarded = transact(open_parts().engine, work)
+    with open_parts() as parts:
+        discarded = transact(parts.engine, work)
     note(f"job {job}: {discarded:,} dead letters are discarded")

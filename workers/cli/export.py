@@ -46,7 +46,7 @@ def export(
     from workers.cli.opening import open_parts
 
     format_of(to)
-    with reading(open_parts().engine) as connection:
+    with open_parts() as parts, reading(parts.engine) as connection:
         written = write_export(to, what.value, _rows(connection, corpus, what, fingerprint))
     note(f"{to}: {written:,} rows")
 

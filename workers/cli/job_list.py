@@ -42,7 +42,7 @@ def jobs(
     from storage.jobs import list_ids, view
     from workers.cli.opening import open_parts
 
-    with reading(open_parts().engine) as connection:
+    with open_parts() as parts, reading(parts.engine) as connection:
         ids = list_ids(connection)
         rows = [shown(view(connection, job_id)) for job_id in (ids if everything else ids[:NEWEST])]
     print_rows(rows, COLUMNS, output)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from storage.errors import TransientError, UsageError
@@ -14,8 +15,9 @@ if TYPE_CHECKING:
     from workers.settings import Settings
 
 
-def open_parts() -> Parts:
-    """Return the parts of a deployment that is there.
+@contextmanager
+def open_parts() -> Iterator[Parts]:
+    """Have the parts of a deployment that is there, inside `with`.
 
     Raises `UsageError` when there is none or its schema is old, `TransientError` when the database does not answer.
     """
@@ -26,9 +28,9 @@ def open_parts() -> Parts:
     settings = load_settings()
     _require_home(settings)
     parts = build_parts(settings)
-    check_database(parts)
-    check_schema(parts.engine)
-    return parts
+    with closing_engine(parts):
+        check_schema(parts.engine)
+        yield parts
 
 
 def _require_home(settings: Settings) -> None:
@@ -45,12 +47,20 @@ def is_embedded(settings: Settings) -> bool:
     return not settings.database_url
 
 
-def check_database(parts: Parts) -> None:
-    """Raise `TransientError` or `UsageError` that names the database when it does not answer."""
+@contextmanager
+def closing_engine(parts: Parts) -> Iterator[None]:
+    """Close the database in the end.
+
+    Raises `TransientError` that names the database when it does not answer.
+    """
     from storage.inspection import check_reachable
     from workers.settings import mask
 
-    check_reachable(parts.engine, mask(parts.settings.sql_url))
+    try:
+        check_reachable(parts.engine, mask(parts.settings.sql_url))
+        yield
+    finally:
+        parts.engine.dispose()
 
 
 class AwayPublisher:
@@ -64,8 +74,9 @@ class AwayPublisher:
         raise TransientError(self._fault)
 
 
-def open_publisher(settings: Settings) -> Publisher:
-    """Return what puts messages into the queue; tells the user when the broker does not answer just now."""
+@contextmanager
+def open_publisher(settings: Settings) -> Iterator[Publisher]:
+    """Have what puts messages into the queue; tells the user when the broker does not answer just now."""
     from workers.doctor.broker import broker_fault
 
     fault = broker_fault(settings)
@@ -74,11 +85,16 @@ def open_publisher(settings: Settings) -> Publisher:
             f"hanmill: {fault}; the work stands in the database, and the workers send it when the broker is back. "
             "See HANMILL_BROKER_URL"
         )
-        return AwayPublisher(fault)
+        yield AwayPublisher(fault)
+        return
     from workers.celery_app import build_app
     from workers.celery_tasks import CeleryPublisher
 
-    return CeleryPublisher(build_app(settings))
+    app = build_app(settings)
+    try:
+        yield CeleryPublisher(app)
+    finally:
+        app.close()
 
 
 def dispatch_now(parts: Parts, job_id: int) -> None:
@@ -88,4 +104,5 @@ def dispatch_now(parts: Parts, job_id: int) -> None:
     if is_embedded(parts.settings) and "broker_url" not in parts.settings.model_fields_set:
         note("a `hanmill run` that is going on takes it up within seconds; without one, start `hanmill run` again")
         return
-    dispatch_job(parts, open_publisher(parts.settings), job_id)
+    with open_publisher(parts.settings) as publisher:
+        dispatch_job(parts, publisher, job_id)

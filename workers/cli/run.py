@@ -55,18 +55,19 @@ def run(
     from workers.cli.ordering import available_cores, make_order
     from workers.cli.progress import progress_display
     from workers.cli.result import print_result
-    from workers.cli.session import Session
+    from workers.cli.session import open_session
     from workers.settings import load_settings
 
     settings = load_settings()
-    session = Session(settings, workers or available_cores())
     try:
-        with _terminated_as_interrupted(), progress_display() as display:
-            job_ids = session.run(make_order(given, settings), display)
+        with _terminated_as_interrupted(), open_session(settings) as session:
+            with progress_display() as display:
+                job_ids = session.run(make_order(given, settings), workers or available_cores(), display)
+            code = print_result(session.engine, job_ids, output)
     except KeyboardInterrupt:
         note("\nstopped; run the same command again to go on")
-        raise typer.Exit(EXIT_INTERRUPTED) from None
-    raise typer.Exit(print_result(session.engine, job_ids, output))
+        code = EXIT_INTERRUPTED
+    raise typer.Exit(code)
 
 
 @contextmanager

@@ -9,8 +9,9 @@ import logging
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from functools import partial
 
 from storage import ledger
@@ -23,7 +24,7 @@ from storage.states import OPEN_JOB_STATES
 from workers.bootstrap import Parts, build_parts, make_home
 from workers.celery_app import build_app
 from workers.celery_tasks import CeleryPublisher
-from workers.cli.opening import check_database
+from workers.cli.opening import closing_engine
 from workers.cli.run_log import logging_to
 from workers.cli.waiting import Display, Watch
 from workers.dispatch import Publisher, dispatch_job
@@ -54,101 +55,97 @@ class NoQueue:
         """Do nothing."""
 
 
+@contextmanager
+def open_session(settings: Settings) -> Iterator[Session]:
+    """Have a home for this process alone inside `with`: what a killed run left behind is ended, the schema is there.
+
+    Raises `UsageError` when the home is in use or cannot be written, `TransientError` when the database is away.
+    """
+    # A relative home would be another directory to a process that changes its own.
+    home = settings.home.absolute()
+    settings = settings.model_copy(update={"home": home, "reconcile_interval_s": RECONCILE_S})
+    make_home(home)
+    with HomeLock(home), logging_to(home / "logs" / "run.log"):
+        run_file = RunFile(home)
+        dead_workers = run_file.end_leftovers()
+        parts = build_parts(settings)
+        with closing_engine(parts):
+            upgrade(parts.engine)
+            free(parts.engine, dead_workers)
+            yield Session(parts, run_file)
+
+
+def free(engine: Engine, worker_prefixes: Sequence[str], *, stopped: bool = False) -> None:
+    """Give back the shards of workers that are gone, so that they need not wait for their leases to lapse."""
+    for prefix in worker_prefixes:
+        freed = transact(engine, partial(ledger.free_worker, worker_prefix=prefix, stopped=stopped))
+        if freed or not stopped:
+            logger.warning("run.worker_gone", extra={"worker": prefix, "shards": freed})
+
+
 class Session:
-    """A run in one home."""
+    """A home that is locked, with its database."""
 
-    def __init__(self, settings: Settings, workers: int) -> None:
-        """Take the settings in force and the number of worker processes; opens nothing."""
-        home = settings.home.absolute()
-        # A relative home would mean another directory to a process that changes its own.
-        self._settings = settings.model_copy(update={"home": home, "reconcile_interval_s": RECONCILE_S})
-        self._home = home
-        self._workers = workers
-        self._parts: Parts | None = None
+    def __init__(self, parts: Parts, run_file: RunFile) -> None:
+        self.engine = parts.engine
+        self._parts = parts
+        self._run_file = run_file
 
-    @property
-    def engine(self) -> Engine:
-        """The database, once the run has opened it."""
-        return self._opened.engine
+    def run(self, order: Order, workers: int, display: Display) -> list[int]:
+        """Do an order to the end of its jobs with that many worker processes; return their ids.
 
-    @property
-    def _opened(self) -> Parts:
-        if self._parts is None:
-            message = "the run has not opened its database yet"
-            raise RuntimeError(message)
-        return self._parts
-
-    def run(self, order: Order, display: Display) -> list[int]:
-        """Do an order to the end of its jobs; return their ids.
-
-        Raises `UsageError` before anything is started when the order is wrong or the home is in use, and
-        `KeyboardInterrupt` after everything has been stopped in order.
+        Raises `UsageError` before anything is started when the order is wrong, and `KeyboardInterrupt` after
+        everything has been stopped in order.
         """
-        make_home(self._home)
-        with HomeLock(self._home), logging_to(self._home / "logs" / "run.log"):
-            run_file = RunFile(self._home)
-            self._open(run_file.end_leftovers())
-            submitted = submit(self._opened, NoQueue(), order)
-            job_ids = [job.id for job in submitted.jobs]
-            for sentence in _findings(self._opened, submitted):
-                display.tell(sentence)
-            if self._is_open(job_ids):
-                self._work(run_file, job_ids, display)
-            return job_ids
-
-    def _open(self, dead_workers: Sequence[str]) -> None:
-        self._parts = build_parts(self._settings)
-        check_database(self._parts)
-        upgrade(self._parts.engine)
-        self._free(dead_workers)
-
-    def _free(self, worker_prefixes: Sequence[str], *, stopped: bool = False) -> None:
-        for prefix in worker_prefixes:
-            freed = transact(self.engine, partial(ledger.free_worker, worker_prefix=prefix, stopped=stopped))
-            if freed or not stopped:
-                logger.warning("run.worker_gone", extra={"worker": prefix, "shards": freed})
+        submitted = submit(self._parts, NoQueue(), order)
+        job_ids = [job.id for job in submitted.jobs]
+        for sentence in _findings(self._parts, submitted):
+            display.tell(sentence)
+        if self._is_open(job_ids):
+            self._work(job_ids, workers, display)
+        return job_ids
 
     def _is_open(self, job_ids: Sequence[int]) -> bool:
         with reading(self.engine) as connection:
             states = states_of(connection, job_ids)
         return any(state in OPEN_JOB_STATES for state in states.values())
 
-    def _work(self, run_file: RunFile, job_ids: Sequence[int], display: Display) -> None:
-        with EmbeddedRedis.start(self._home, run_file) as redis, closing(RedisState(redis.url)) as queue:
-            settings = self._settings.model_copy(update={"broker_url": redis.url})
-            parts = Parts(settings, self._opened.engine, self._opened.workplace)
-            publisher = CeleryPublisher(build_app(settings))
-            # Before the workers are up: what is due waits for them.
-            reconcile(parts, publisher, queue, at_once=True)
-            crew = self._crew(settings, run_file)
-            try:
-                with crew:
-                    Loop(parts, publisher, queue, self._free).run(job_ids, crew, redis, display)
-            finally:
-                self._free([crew.prefix], stopped=True)
-        run_file.remove()
+    def _work(self, job_ids: Sequence[int], workers: int, display: Display) -> None:
+        home = self._parts.settings.home
+        with EmbeddedRedis.start(home, self._run_file) as redis, closing(RedisState(redis.url)) as queue:
+            settings = self._parts.settings.model_copy(update={"broker_url": redis.url})
+            parts = replace(self._parts, settings=settings)
+            with closing(build_app(settings)) as app:
+                publisher = CeleryPublisher(app)
+                # Before the workers are up: what is due waits for them.
+                reconcile(parts, publisher, queue, at_once=True)
+                crew = _crew(settings, workers, self._run_file)
+                try:
+                    with crew:
+                        Loop(parts, publisher, queue).run(job_ids, crew, redis, display)
+                finally:
+                    free(self.engine, [crew.prefix], stopped=True)
+        self._run_file.remove()
 
-    def _crew(self, settings: Settings, run_file: RunFile) -> Crew:
-        nodename = f"embedded@{socket.gethostname()}"
-        return Crew(
-            worker_command(nodename, self._workers, settings.log_level),
-            nodename=nodename,
-            environment=_environment(settings),
-            log_path=self._home / "logs" / "worker.log",
-            run_file=run_file,
-        )
+
+def _crew(settings: Settings, workers: int, run_file: RunFile) -> Crew:
+    nodename = f"embedded@{socket.gethostname()}"
+    return Crew(
+        worker_command(nodename, workers, settings.log_level),
+        nodename=nodename,
+        environment=_environment(settings),
+        log_path=settings.home / "logs" / "worker.log",
+        run_file=run_file,
+    )
 
 
 class Loop:
     """Looks after the processes of a run until its jobs have ended."""
 
-    def __init__(
-        self, parts: Parts, publisher: Publisher, queue: RedisState, free: Callable[[Sequence[str]], None]
-    ) -> None:
+    def __init__(self, parts: Parts, publisher: Publisher, queue: RedisState) -> None:
         self._parts = parts
         self._publisher = publisher
         self._queue = queue
-        self._free = free
         self._reconcile_at = time.monotonic() + RECONCILE_S
 
     def run(self, job_ids: Sequence[int], crew: Crew, redis: EmbeddedRedis, display: Display) -> None:
@@ -169,7 +166,7 @@ class Loop:
     def _tend(self, crew: Crew) -> None:
         died = crew.tend()
         try:
-            self._free(died)
+            free(self._parts.engine, died)
             if died or time.monotonic() >= self._reconcile_at:
                 reconcile(self._parts, self._publisher, self._queue, at_once=True)
                 self._reconcile_at = time.monotonic() + RECONCILE_S

@@ -36,7 +36,8 @@ def show(
     """Show one document: where it stands, how its text begins, its metadata and its tokens."""
     from workers.cli.opening import open_parts
 
-    document = find(open_parts(), corpus, key, fingerprint)
+    with open_parts() as parts:
+        document = find(parts, corpus, key, fingerprint)
     document["text"] = document["text"][:characters] if document["text"] is not None else None
     if output is options.OutputFormat.JSON:
         print_json(document)

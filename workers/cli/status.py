@@ -45,13 +45,19 @@ def status(
     from storage.jobs import get
     from workers.cli.opening import open_parts
 
-    engine = open_parts().engine
-    with reading(engine) as connection:
-        get(connection, job)
-    if watch:
-        _watch(engine, job)
-    with reading(engine) as connection:
-        report = describe(connection, job)
+    with open_parts() as parts:
+        with reading(parts.engine) as connection:
+            get(connection, job)
+        if watch:
+            _watch(parts.engine, job)
+        with reading(parts.engine) as connection:
+            report = describe(connection, job)
+        _print(report, output)
+        if watch:
+            raise typer.Exit(_exit_code(parts.engine, job))
+
+
+def _print(report: dict[str, Any], output: options.OutputFormat) -> None:
     if output is options.OutputFormat.JSON:
         print_json(report)
     elif output is options.OutputFormat.CSV:
@@ -59,8 +65,6 @@ def status(
         print_rows([flat], (), output)
     else:
         _print_tables(report)
-    if watch:
-        raise typer.Exit(_exit_code(engine, job))
 
 
 def describe(connection: Connection, job_id: int) -> dict[str, Any]:

@@ -60,11 +60,12 @@ def submit(
     from workers.cli.ordering import make_order
     from workers.submit import submit as submit_order
 
-    parts = open_parts()
-    submitted = submit_order(parts, open_publisher(parts.settings), make_order(given, parts.settings))
-    if wait:
-        raise typer.Exit(_wait(parts, [job.id for job in submitted.jobs], output))
-    rows = _rows(parts, submitted)
+    with open_parts() as parts:
+        with open_publisher(parts.settings) as publisher:
+            submitted = submit_order(parts, publisher, make_order(given, parts.settings))
+        if wait:
+            raise typer.Exit(_wait(parts, [job.id for job in submitted.jobs], output))
+        rows = _rows(parts, submitted)
     if output is options.OutputFormat.JSON:
         print_json({"jobs": rows})
     else:

@@ -36,7 +36,7 @@ def top(
     from workers.cli.opening import open_parts
     from workers.cli.results_of import counts_generation
 
-    with reading(open_parts().engine) as connection:
+    with open_parts() as parts, reading(parts.engine) as connection:
         counted = by_count(connection, counts_generation(connection, corpus, fingerprint))
         rows = list(islice(_named(counted) if everything else words_only(counted), limit))
     print_rows(rows, COLUMNS, output)

@@ -47,8 +47,9 @@ def worker(
     if kind is Kind.GPU:
         message = "this version has no GPU workers; nothing that it does needs one. Start `hanmill worker cpu`"
         raise UsageError(message)
-    parts = open_parts()
-    _become(worker_command(f"{name}@%h", concurrency or available_cores(), parts.settings.log_level))
+    with open_parts() as parts:
+        command = worker_command(f"{name}@%h", concurrency or available_cores(), parts.settings.log_level)
+    _become(command)
 
 
 def beat() -> None:
@@ -59,7 +60,9 @@ def beat() -> None:
     from workers.cli.opening import open_parts
     from workers.cli.session import celery_command
 
-    _become([*celery_command("beat"), "--loglevel", open_parts().settings.log_level])
+    with open_parts() as parts:
+        command = [*celery_command("beat"), "--loglevel", parts.settings.log_level]
+    _become(command)
 
 
 def _become(command: list[str]) -> None:

@@ -18,5 +18,5 @@ def test_warnings_go_to_the_file_with_their_fields_and_nowhere_else(
         logger.info("not.wanted")
     logging.getLogger("workers").warning("too.late")
     (line,) = path.read_text(encoding="utf-8").splitlines()
-    assert line.endswith("WARNING leases.lapsed shards=3 worker='a b'")
+    assert line.endswith(" leases.lapsed shards=3 worker=a b")
     assert "leases.lapsed" not in capsys.readouterr().err
