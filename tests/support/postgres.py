@@ -93,8 +93,7 @@ def wipe(database_url: str) -> None:
         make_url(database_url).set(drivername="postgresql+psycopg"),
         f"SELECT pg_terminate_backend(pid) {others}",
         deletions,
-        "SELECT setval(format('%I.%I', schemaname, sequencename), 1, false) FROM pg_sequences"
-        " WHERE last_value IS NOT NULL",
+        "SELECT setval(quote_ident(sequencename), 1, false) FROM pg_sequences WHERE last_value IS NOT NULL",
     )
 
 
