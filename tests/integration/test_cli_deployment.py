@@ -14,6 +14,7 @@ import pytest
 import redis
 from typer.testing import CliRunner, Result
 
+from storage.broker_state import client_url
 from tests.support.availability import REPOSITORY
 from tests.support.deployment import Deployment, stop
 from workers.cli.main import app
@@ -96,7 +97,7 @@ def test_a_paused_job_rests_until_it_is_resumed(
 def test_the_doctor_names_a_wrong_redis_and_its_remedy(
     deployment: Deployment, invoke: Callable[..., Result], redis_url: str
 ) -> None:
-    client = redis.Redis(unix_socket_path=redis_url.removeprefix("redis+socket://"))
+    client = redis.Redis.from_url(client_url(redis_url))
     client.config_set("maxmemory-policy", "allkeys-lru")
     client.close()
     shown = invoke("doctor", "--format", "json")

@@ -25,7 +25,7 @@ CORPUS = REPOSITORY / "tests" / "samples" / "corpus"
 HOSTILE = REPOSITORY / "tests" / "samples" / "hostile"
 TEXT = "中文分词的结果必须与参考实现完全一致，无论中途发生什么。"
 #: Enough text that a run of it can be stopped in the middle.
-DOCUMENTS = 3000
+DOCUMENTS = 1500
 
 
 def command(*arguments: object) -> list[str]:
@@ -134,7 +134,7 @@ def processes_of(home: Path, process: subprocess.Popen[str]) -> list[int]:
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_run_that_is_stopped_goes_on_where_it_was(how: signal.Signals, home: Path, tmp_path: Path) -> None:
     texts = many_texts(tmp_path / "texts.jsonl")
-    arguments = (texts, "--corpus", "x", "--workers", 2, "--shard-bytes", "50KB")
+    arguments = (texts, "--corpus", "x", "--workers", 2, "--shard-bytes", "30KB")
     with started(*arguments) as process:
         family = processes_of(home, process)
         os.kill(process.pid, how)
@@ -157,7 +157,7 @@ def test_a_run_that_is_stopped_goes_on_where_it_was(how: signal.Signals, home: P
 @pytest.mark.fault
 def test_a_run_brings_its_dead_worker_and_its_dead_redis_back(home: Path, tmp_path: Path) -> None:
     texts = many_texts(tmp_path / "texts.jsonl")
-    with started(texts, "--corpus", "x", "--workers", 2, "--shard-bytes", "50KB", "--format", "json") as process:
+    with started(texts, "--corpus", "x", "--workers", 2, "--shard-bytes", "30KB", "--format", "json") as process:
         processes_of(home, process)
         for name in ("the", "Redis"):
             os.kill(children_in(home)[name], signal.SIGKILL)

@@ -23,11 +23,11 @@ class InlineMill:
         made = Settings(home=home, database_url=database_url, broker_url="redis://127.0.0.1:1/0", **settings)
         self.parts: Parts = build_parts(made)
         upgrade(self.parts.engine)
-        self._messages: list[tuple[int, int]] = []
+        self.messages: list[tuple[int, int]] = []
 
     def publish_shards(self, queue: str, shard_ids: Sequence[int], job_id: int) -> None:
         """Take messages, as the queue would."""
-        self._messages += [(shard_id, job_id) for shard_id in shard_ids]
+        self.messages += [(shard_id, job_id) for shard_id in shard_ids]
 
     def submit(self, inputs: Sequence[Path], corpus: str, *operations: str, **order: Any) -> Submitted:
         """Submit an order; nothing runs yet."""
@@ -39,8 +39,8 @@ class InlineMill:
         """Dispatch some jobs and run until no message is left."""
         for job_id in job_ids:
             dispatch_job(self.parts, self, job_id)
-        while self._messages:
-            shard_id, job_id = self._messages.pop(0)
+        while self.messages:
+            shard_id, job_id = self.messages.pop(0)
             run_shard(self.parts, shard_id, "inline@test/1/1")
             dispatch_job(self.parts, self, job_id)
 

@@ -42,8 +42,10 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield checks.judge_broker(mask(settings.broker_url), fault, is_needed=is_needed)
     if fault is None and settings.broker_url.startswith("redis"):
         yield from _redis(settings)
-    if engine is not None and (fault is None or not is_needed):
-        yield _workers(settings, engine, is_needed=is_needed)
+    if engine is not None:
+        if fault is None or not is_needed:
+            yield _workers(settings, engine, is_needed=is_needed)
+        engine.dispose()
 
 
 def _home(settings: Settings) -> Iterator[Finding]:
@@ -75,7 +77,11 @@ def _database(settings: Settings) -> tuple[Engine | None, list[Finding]]:
         return None, [checks.judge_database(shown_url, str(error))]
     found, head = migrate.current_revision(engine), migrate.head_revision()
     schema = checks.judge_schema(found, head, is_known=migrate.is_known(found))
-    return engine if schema.state is State.OK else None, [checks.judge_database(shown_url, None), schema]
+    findings = [checks.judge_database(shown_url, None), schema]
+    if schema.state is State.OK:
+        return engine, findings
+    engine.dispose()
+    return None, findings
 
 
 def _redis(settings: Settings) -> list[Finding]:
