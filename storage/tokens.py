@@ -50,5 +50,6 @@ def export_rows(connection: Connection, corpus_id: int, fingerprint: str) -> Ite
         .where(ranked.c.rank == 1)
         .order_by(ranked.c.key)
     )
-    for row in connection.execute(statement.execution_options(yield_per=1000)):
-        yield {"key": row.key, "tokens": json.loads(row.tokens)}
+    with connection.execute(statement.execution_options(yield_per=1000)) as rows:
+        for row in rows:
+            yield {"key": row.key, "tokens": json.loads(row.tokens)}

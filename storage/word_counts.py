@@ -66,4 +66,6 @@ def by_count(connection: Connection, generation_id: int) -> Iterator[tuple[str, 
         .where(word_counts.c.generation_id == generation_id)
         .order_by(word_counts.c.count.desc(), word_counts.c.word)
     )
-    yield from connection.execute(statement.execution_options(yield_per=2000))
+    # Closed when the reader stops early too: on PostgreSQL it is a cursor on the server.
+    with connection.execute(statement.execution_options(yield_per=2000)) as rows:
+        yield from rows
