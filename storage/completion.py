@@ -6,7 +6,7 @@ import hashlib
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from storage import ledger
+from storage import job_ledger
 from storage.documents import count_shadowed
 from storage.engine import AnyRow
 from storage.partial_counts import done_shards
@@ -26,18 +26,18 @@ def advance_job(connection: Connection, job_id: int, *, merges: bool) -> bool:
         return False
     if not merges:
         return _end_documents(connection, job)
-    if not ledger.begin_merging(connection, job_id):
+    if not job_ledger.begin_merging(connection, job_id):
         return False
     _start_merging(connection, job)
     return True
 
 
 def _end_documents(connection: Connection, job: AnyRow) -> bool:
-    if connection.scalar(select(ledger.unfinished(job.id))) or job.sealed_at is None:
+    if connection.scalar(select(job_ledger.unfinished(job.id))) or job.sealed_at is None:
         return False
     identical, replaced = count_shadowed(connection, job.corpus_id)
     values = {"identical": identical, "replaced": replaced}
-    return ledger.end_job(connection, job.id, JobState.RUNNING, values)
+    return job_ledger.end_job(connection, job.id, JobState.RUNNING, values)
 
 
 def _start_merging(connection: Connection, job: AnyRow) -> None:
@@ -46,7 +46,7 @@ def _start_merging(connection: Connection, job: AnyRow) -> None:
     if known is not None:
         # The very same shards were summed before; summing them again would write the same rows.
         publish(connection, known)
-        ledger.end_job(connection, job.id, JobState.MERGING, {"generation_id": known})
+        job_ledger.end_job(connection, job.id, JobState.MERGING, {"generation_id": known})
         return
     generation_id = make_generation(connection, job.corpus_id, job.fingerprint, job.id, digest)
     connection.execute(update(jobs).where(jobs.c.id == job.id).values(generation_id=generation_id))
@@ -67,7 +67,7 @@ def _digest_of_sum(connection: Connection, job_id: int) -> bytes:
 
 
 def _end_merging(connection: Connection, job: AnyRow) -> bool:
-    if not ledger.end_job(connection, job.id, JobState.MERGING, {}):
+    if not job_ledger.end_job(connection, job.id, JobState.MERGING, {}):
         return False
     publish(connection, job.generation_id)
     return True

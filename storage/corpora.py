@@ -14,6 +14,12 @@ from storage.errors import UsageError
 from storage.schema import corpora, documents, jobs, sources
 from storage.sources import ListedSource, ReaderOptions, cut
 
+#: Largest shard, in bytes, unless a setting or the user names another size.
+LARGEST_SHARD_BYTES = 4 * 1024 * 1024
+#: Shards that a small corpus is cut into, if they do not become smaller than …
+SHARDS_OF_A_CORPUS = 64
+#: … this many bytes, for a shard costs some milliseconds whatever is in it.
+SMALLEST_SHARD_BYTES = 256 * 1024
 #: How much larger Chinese text is than its compressed form, roughly.
 COMPRESSION_RATIO = 3
 #: Sources looked up, compared or written by one statement.
@@ -60,11 +66,13 @@ def next_pack(connection: Connection, corpus_id: int, packs: int = 1) -> int:
     return int(connection.execute(statement).scalar_one()) - packs
 
 
-def refresh_sources(engine: Engine, corpus_id: int, listed: Iterable[ListedSource], shard_bytes: int) -> Refreshed:
+def refresh_sources(
+    engine: Engine, corpus_id: int, listed: Iterable[ListedSource], shard_bytes: int | None = None
+) -> Refreshed:
     """Bring a corpus's sources in line with what its inputs list now.
 
     New sources are added at the end, changed ones get a new version, and what an input no longer lists is removed.
-    The shard size of a source is chosen when it is first seen and kept.
+    A source that is added takes the shard size that is given, or the one that its first planning chooses.
     """
     totals = {"added": 0, "changed": 0, "unchanged": 0}
     inputs: set[str] = set()
@@ -97,7 +105,7 @@ def _source_ids(connection: Connection, corpus_id: int) -> set[int]:
 
 
 def _refresh_chunk(
-    connection: Connection, corpus_id: int, chunk: Sequence[ListedSource], shard_bytes: int
+    connection: Connection, corpus_id: int, chunk: Sequence[ListedSource], shard_bytes: int | None
 ) -> tuple[dict[str, int], set[int]]:
     _lock(connection, corpus_id)
     uris = [source.uri for source in chunk]
@@ -123,7 +131,7 @@ def _differs(row: AnyRow, source: ListedSource) -> bool:
     return (row.size, row.stamp, row.options) != (source.size, source.stamp, source.options.to_json())
 
 
-def _add(connection: Connection, corpus_id: int, added: Sequence[ListedSource], shard_bytes: int) -> None:
+def _add(connection: Connection, corpus_id: int, added: Sequence[ListedSource], shard_bytes: int | None) -> None:
     if not added:
         return
     statement = (
@@ -198,10 +206,22 @@ def restamp_source(engine: Engine, source_id: int, size: int, stamp: str) -> Non
     transact(engine, work)
 
 
-def prepare_sources(engine: Engine, corpus_id: int) -> None:
-    """Give every source that has no place yet its cuts (large ones) or its pack (small ones)."""
+def prepare_sources(engine: Engine, corpus_id: int, largest_shard_bytes: int = LARGEST_SHARD_BYTES) -> None:
+    """Give every source that has none yet its shard size, and its cuts (large ones) or its pack (small ones)."""
+    transact(engine, lambda connection: _choose_shard_bytes(connection, corpus_id, largest_shard_bytes))
     _cut_large(engine, corpus_id)
     transact(engine, lambda connection: _pack_small(connection, corpus_id))
+
+
+def _choose_shard_bytes(connection: Connection, corpus_id: int, largest_shard_bytes: int) -> None:
+    # Enough shards that workers who finish at different moments do not wait long for the last of them.
+    size_bytes = connection.scalar(select(func.sum(sources.c.size)).where(sources.c.corpus_id == corpus_id)) or 0
+    chosen = min(largest_shard_bytes, max(SMALLEST_SHARD_BYTES, int(size_bytes) // SHARDS_OF_A_CORPUS))
+    connection.execute(
+        update(sources)
+        .where(sources.c.corpus_id == corpus_id, sources.c.shard_bytes.is_(None))
+        .values(shard_bytes=chosen)
+    )
 
 
 def _cut_large(engine: Engine, corpus_id: int) -> None:

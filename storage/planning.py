@@ -19,8 +19,8 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, delete, insert, literal, select, update
 from sqlalchemy.sql import func
 
-from storage import ledger
-from storage.corpora import corpus_bytes, prepare_sources
+from storage import job_ledger
+from storage.corpora import LARGEST_SHARD_BYTES, corpus_bytes, prepare_sources
 from storage.engine import AnyRow, now, reading, transact
 from storage.errors import LeaseLostError
 from storage.schema import dead_letters, documents, jobs, shards, sources
@@ -28,8 +28,6 @@ from storage.states import ShardState
 
 #: Shards compared or written by one transaction.
 CHUNK = 500
-#: Distinct words that one merge partition is made for, unless a setting says otherwise.
-MERGE_WORDS = 150_000
 #: Heaps' law: distinct words = factor · (bytes of text) ^ exponent.
 HEAPS_FACTOR = 7.1
 HEAPS_EXPONENT = 0.6
@@ -53,6 +51,16 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanSizes:
+    """How large the parts of a job may be."""
+
+    #: Largest shard, where the user named no size.
+    shard_bytes: int = LARGEST_SHARD_BYTES
+    #: Distinct words that one partition of a merge is made for.
+    merge_words: int = 150_000
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedShard:
     """What one shard of a job is to read."""
 
@@ -61,18 +69,19 @@ class PlannedShard:
     size_bytes: int
 
 
-def plan_job(engine: Engine, job_id: int, merge_words: int = MERGE_WORDS) -> Plan | None:
+def plan_job(engine: Engine, job_id: int, sizes: PlanSizes | None = None) -> Plan | None:
     """Plan a job's shards anew and seal it; what is known already is taken over and not computed again.
 
     Returns None when the job has ended, or when somebody else began to plan it later: theirs holds, and it has seen
     everything that this one has.
     """
-    planner = transact(engine, lambda connection: ledger.start_planning(connection, job_id))
+    sizes = sizes or PlanSizes()
+    planner = transact(engine, lambda connection: job_ledger.start_planning(connection, job_id))
     if planner is None:
         return None
     job = transact(engine, lambda connection: connection.execute(select(jobs).where(jobs.c.id == job_id)).one())
-    prepare_sources(engine, job.corpus_id)
-    transact(engine, lambda connection: _choose_partitions(connection, job, merge_words))
+    prepare_sources(engine, job.corpus_id, sizes.shard_bytes)
+    transact(engine, lambda connection: _choose_partitions(connection, job, sizes.merge_words))
     with reading(engine) as connection:
         planned = list(_planned_shards(connection, job.corpus_id))
         present = _present_roots(connection, job_id)
@@ -114,7 +123,7 @@ def partitions_for(text_bytes: int, merge_words: int) -> int:
 
 def _planned(engine: Engine, job_id: int, planner: str, work: Callable[[Connection], Result]) -> Result:
     def fenced(connection: Connection) -> Result:
-        if not ledger.plans(connection, job_id, planner):
+        if not job_ledger.plans(connection, job_id, planner):
             message = f"job {job_id} is planned by somebody else"
             raise LeaseLostError(message)
         return work(connection)
@@ -128,7 +137,7 @@ def _chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
 
 def _finish(connection: Connection, job_id: int, planner: str) -> None:
     _copy_dead_letters(connection, job_id)
-    ledger.seal(connection, job_id, planner)
+    job_ledger.seal(connection, job_id, planner)
 
 
 def planned_roots(engine: Engine, corpus_id: int, wanted: AbstractSet[bytes]) -> set[bytes]:
@@ -157,9 +166,10 @@ def _planned_shards(connection: Connection, corpus_id: int) -> Iterator[PlannedS
 def _ranges(row: AnyRow) -> Iterator[PlannedShard]:
     # No cuts yet: the source changed after it was prepared. Whole for now; whoever saw the change plans again.
     ranges = json.loads(row.cuts) if row.cuts else [[0, -1]]
+    lengths_are_bytes = sum(length for _, length in ranges) == row.size
     for offset, length in ranges:
-        # A range of rows has no length in bytes; the source's bytes are shared out evenly.
-        size_bytes = row.size // len(ranges)
+        # A range of rows has no length in bytes: the source's bytes are shared out evenly then.
+        size_bytes = length if lengths_are_bytes else row.size // len(ranges)
         identity = [[row.uri, row.size, row.stamp, row.options, offset, length]]
         yield PlannedShard(_digest(identity), {"files": [[row.id, offset, length]]}, size_bytes)
 

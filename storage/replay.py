@@ -14,8 +14,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.sql import func
 
+from storage import job_ledger
 from storage import jobs as job_rows
-from storage import ledger
 from storage.engine import AnyRow, reading, transact
 from storage.errors import SourceUnavailableError, UsageError
 from storage.planning import planned_roots
@@ -129,5 +129,5 @@ def _shard_of(job_id: int, letter: AnyRow, half: int) -> dict[str, Any]:
 
 
 def _reopen(connection: Connection, job_id: int) -> None:
-    if connection.scalar(select(ledger.unfinished(job_id))):
-        ledger.reopen(connection, job_id)
+    if connection.scalar(select(job_ledger.unfinished(job_id))):
+        job_ledger.reopen(connection, job_id)

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from storage import jobs, ledger
+from storage import job_ledger, jobs, ledger
 from storage.completion import advance_job
 from storage.engine import reading, transact
 from storage.errors import TransientError
@@ -63,5 +63,5 @@ def _advance(engine: Engine, job_id: int) -> str | None:
 def dispatch_all(parts: Parts, publisher: Publisher) -> int:
     """Dispatch every job that runs, higher priorities first; return how many messages went out."""
     with reading(parts.engine) as connection:
-        ids = ledger.active_jobs(connection)
+        ids = job_ledger.active_jobs(connection)
     return sum(dispatch_job(parts, publisher, job_id) for job_id in ids)

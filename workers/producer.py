@@ -13,7 +13,7 @@ from itertools import islice
 from types import TracebackType
 from typing import Any, Self
 
-from storage import jobs, ledger
+from storage import job_ledger, jobs
 from storage.corpora import make_corpus
 from storage.documents import NewDocument, enqueue
 from storage.engine import Connection, reading, transact
@@ -80,7 +80,7 @@ class Producer:
     def seal(self, job_ids: Iterable[int]) -> None:
         """Close jobs to further documents now, instead of waiting until their time is up."""
         for job_id in job_ids:
-            plan_job(self._parts.engine, job_id, self._parts.settings.merge_words)
+            plan_job(self._parts.engine, job_id, self._parts.settings.plan_sizes)
             dispatch_job(self._parts, self._publisher, job_id)
 
     def close(self) -> None:
@@ -110,7 +110,7 @@ def has_room(parts: Parts) -> bool:
     """Say whether fewer shards than the high-water mark wait or run."""
     high_water = parts.settings.high_water_shards
     with reading(parts.engine) as connection:
-        return ledger.count_unfinished(connection, high_water) < high_water
+        return job_ledger.count_unfinished(connection, high_water) < high_water
 
 
 def _full(parts: Parts, stored: int) -> str:
@@ -179,7 +179,7 @@ def _enqueue_chunk(
 
 def _join_or_open(connection: Connection, parts: Parts, corpus_id: int, one: CheckedOperation) -> int:
     job_id = jobs.find_open(connection, corpus_id, one.operation.name, one.fingerprint)
-    if job_id is not None and ledger.join_open_job(connection, job_id):
+    if job_id is not None and job_ledger.join_open_job(connection, job_id):
         return job_id
     new = jobs.NewJob(
         corpus_id,

@@ -11,7 +11,7 @@ import json
 import logging
 from typing import Protocol
 
-from storage import ledger, marks
+from storage import job_ledger, ledger, marks
 from storage.engine import Connection, Engine, reading, transact
 from storage.errors import TransientError
 from storage.planning import plan_job
@@ -56,8 +56,8 @@ def reconcile(parts: Parts, publisher: Publisher, queue: QueueState | None, *, a
         logger.warning("reconcile.leases_lapsed", extra={"shards": freed})
     if queue is not None:
         _put_back_lost(engine, queue)
-    for job_id in transact(engine, ledger.jobs_to_plan):
-        plan_job(engine, job_id, parts.settings.merge_words)
+    for job_id in transact(engine, job_ledger.jobs_to_plan):
+        plan_job(engine, job_id, parts.settings.plan_sizes)
     dispatch_all(parts, publisher)
 
 
@@ -93,7 +93,7 @@ def _messages_missing(engine: Engine, queue: QueueState) -> bool:
     in_queue = queue.waiting(QUEUE_CPU) + queue.waiting(QUEUE_GPU)
     held = queue.held()
     with reading(engine) as connection:
-        queued, leased = ledger.count_in_flight(connection)
+        queued, leased = job_ledger.count_in_flight(connection)
     # A message whose shard is leased stands with its worker; the others that workers hold are about to be leased.
     return in_queue + max(0, held - leased) < queued
 
@@ -105,7 +105,7 @@ def _judge(connection: Connection, *, missing: bool) -> None:
             marks.put(connection, _SUSPICION, None)
         return
     if suspicion is None:
-        marks.put(connection, _SUSPICION, json.dumps(ledger.moment(connection)))
+        marks.put(connection, _SUSPICION, json.dumps(job_ledger.moment(connection)))
         return
     put_back = ledger.unqueue_older(connection, json.loads(suspicion))
     marks.put(connection, _SUSPICION, None)

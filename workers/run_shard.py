@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from storage import dead_letters, jobs, ledger
+from storage import dead_letters, job_ledger, jobs, ledger
 from storage.corpora import restamp_source
 from storage.dead_letters import DeadLetter
 from storage.documents import Document, save_records
@@ -206,7 +206,8 @@ class ShardAttempt:
         reason = f"summing partition {self._held.partition} failed {self._held.failures} times; see `hanmill status`"
         state = JobState.FAILED
         transact(
-            self._parts.engine, lambda connection: ledger.cancel(connection, self._held.job_id, state, reason=reason)
+            self._parts.engine,
+            lambda connection: job_ledger.cancel(connection, self._held.job_id, state, reason=reason),
         )
 
     # --- trouble
@@ -221,7 +222,7 @@ class ShardAttempt:
             return
         # The lease is given back first: a shard whose sources are as they were after all stays and runs again.
         self._write(ledger.defer, "a source changed", 0.0)
-        plan_job(self._parts.engine, self._held.job_id, self._parts.settings.merge_words)
+        plan_job(self._parts.engine, self._held.job_id, self._parts.settings.plan_sizes)
 
     def _halve_or_bury(self) -> None:
         source = ShardInput(self._parts.engine, self._held.pieces or {}, self._parts.settings.readable_roots)

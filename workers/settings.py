@@ -10,7 +10,9 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from storage.corpora import LARGEST_SHARD_BYTES
 from storage.errors import UsageError
+from storage.planning import PlanSizes
 from storage.sources.record import DEFAULT_MAX_RECORD_BYTES
 
 #: The password of an address: what stands between the first colon after `//` and the `@`.
@@ -37,7 +39,9 @@ class Settings(BaseSettings):
         default=(), description="directories that inputs must lie in, separated by ':'; empty: anywhere"
     )
     shard_bytes: int = Field(
-        default=4 * 1024 * 1024, gt=0, description="bytes; size of a shard, chosen at a source's first planning"
+        default=LARGEST_SHARD_BYTES,
+        gt=0,
+        description="bytes; the largest shard where --shard-bytes names none; a small corpus gets smaller ones",
     )
     max_record_bytes: int = Field(
         default=DEFAULT_MAX_RECORD_BYTES, gt=0, description="bytes; longer records are dead letters"
@@ -80,6 +84,11 @@ class Settings(BaseSettings):
     def cache_dir(self) -> Path:
         """Where compiled dictionaries are kept."""
         return self.home.absolute() / "cache"
+
+    @property
+    def plan_sizes(self) -> PlanSizes:
+        """Return how large the parts of a job may be."""
+        return PlanSizes(self.shard_bytes, self.merge_words)
 
     @property
     def readable_roots(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 from storage import jobs, resources
 from storage.corpora import Refreshed, make_corpus, refresh_sources
 from storage.engine import Connection, Engine, transact
-from storage.ledger import resume
+from storage.job_ledger import resume
 from storage.planning import Plan, plan_job
 from storage.sources import ListingOptions, list_sources
 from tasks.operation import Operation, fingerprint_of, get_operation
@@ -78,7 +78,7 @@ def submit(parts: Parts, publisher: Publisher, order: Order) -> Submitted:
     checked = check_operations(parts.engine, order.operations, order.options)
     listed = list_sources(order.inputs, order.listing, stdin_dir=parts.settings.stdin_dir)
     corpus_id = transact(parts.engine, lambda connection: make_corpus(connection, order.corpus))
-    refreshed = refresh_sources(parts.engine, corpus_id, listed, order.shard_bytes or parts.settings.shard_bytes)
+    refreshed = refresh_sources(parts.engine, corpus_id, listed, order.shard_bytes)
     submitted = [_submit_job(parts, publisher, corpus_id, one, order.priority) for one in checked]
     return Submitted(refreshed, submitted)
 
@@ -87,7 +87,7 @@ def _submit_job(
     parts: Parts, publisher: Publisher, corpus_id: int, checked: CheckedOperation, priority: int
 ) -> SubmittedJob:
     job_id, resumed = transact(parts.engine, lambda connection: _find_or_make(connection, corpus_id, checked, priority))
-    plan = plan_job(parts.engine, job_id, parts.settings.merge_words)
+    plan = plan_job(parts.engine, job_id, parts.settings.plan_sizes)
     dispatch_job(parts, publisher, job_id)
     return SubmittedJob(job_id, checked.operation.name, plan, resumed)
 

@@ -35,7 +35,13 @@ class ReaderOptions:
     @classmethod
     def from_json(cls, text: str) -> ReaderOptions:
         """Return the options that `to_json` wrote."""
-        return cls(**json.loads(text))
+        return _options_of(text)
+
+
+@lru_cache(maxsize=256)
+def _options_of(text: str) -> ReaderOptions:
+    # Thousands of small sources share one text.
+    return ReaderOptions(**json.loads(text))
 
 
 @lru_cache(maxsize=1024)

@@ -89,7 +89,7 @@ def test_another_text_field_or_option_counts_anew(deployment: Deployment, tmp_pa
 def test_pause_cancel_and_retry_in_the_middle_leave_exact_counts(
     deployment: Deployment, corpus_file: Path, sample_texts: list[str], until: Callable[[Callable[[], bool], str], None]
 ) -> None:
-    from storage import ledger  # noqa: PLC0415 - only here
+    from storage import job_ledger  # noqa: PLC0415 - only here
     from storage.engine import transact  # noqa: PLC0415
 
     expected = serial_counts(sample_texts)
@@ -103,16 +103,16 @@ def test_pause_cancel_and_retry_in_the_middle_leave_exact_counts(
             until(lambda: deployment.view(job_id)["shards_done"] >= done, f"{done} shards are done")
 
         running_past(generator.randint(1, 5))
-        assert transact(engine, lambda connection: ledger.pause(connection, job_id))
+        assert transact(engine, lambda connection: job_ledger.pause(connection, job_id))
         until(lambda: deployment.view(job_id)["shards_running"] == 0, "what was leased has ended")
         paused_at = deployment.view(job_id)["shards_done"]
         deployment.reconcile()
         assert deployment.view(job_id)["shards_done"] == paused_at < deployment.view(job_id)["shards"]
-        assert transact(engine, lambda connection: ledger.resume(connection, job_id))
+        assert transact(engine, lambda connection: job_ledger.resume(connection, job_id))
         deployment.reconcile()
         running_past(paused_at + 2)
-        assert transact(engine, lambda connection: ledger.cancel(connection, job_id))
-        assert transact(engine, lambda connection: ledger.retry(connection, job_id))
+        assert transact(engine, lambda connection: job_ledger.cancel(connection, job_id))
+        assert transact(engine, lambda connection: job_ledger.retry(connection, job_id))
         deployment.reconcile()
         (view,) = deployment.wait(submitted)
     assert view["state"] == "DONE"

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, insert, select, update
 
-from storage import jobs, ledger
+from storage import job_ledger, jobs, ledger
 from storage.engine import AnyRow, insert_new, now, reading, transact
 from storage.ledger import Lease, Outcome
 from storage.schema import corpora, shards
@@ -58,9 +58,9 @@ def make_job(
         job_id = jobs.make_job(connection, new)
         _insert_shards(connection, job_id, shard_count, {})
         if sealed:
-            planner = ledger.start_planning(connection, job_id)
+            planner = job_ledger.start_planning(connection, job_id)
             assert planner is not None
-            assert ledger.seal(connection, job_id, planner)
+            assert job_ledger.seal(connection, job_id, planner)
         return job_id
 
     return transact(engine, work)
@@ -156,7 +156,7 @@ def finish_all(engine: Engine, job_id: int) -> None:
 
 def end(engine: Engine, job_id: int) -> bool:
     """End a running job whose shards have all ended."""
-    return call(engine, ledger.end_job, job_id, JobState.RUNNING, {})
+    return call(engine, job_ledger.end_job, job_id, JobState.RUNNING, {})
 
 
 def at_once(works: Sequence[Callable[[], Any]]) -> list[Any]:

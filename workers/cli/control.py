@@ -24,7 +24,7 @@ def add_to(app: typer.Typer) -> None:
 
 def pause(job: options.JobArgument) -> None:
     """Let a job rest: what runs may finish, nothing new is begun."""
-    from storage.ledger import pause as apply
+    from storage.job_ledger import pause as apply
     from workers.cli.opening import open_parts
 
     with open_parts() as parts:
@@ -34,7 +34,7 @@ def pause(job: options.JobArgument) -> None:
 
 def resume(job: options.JobArgument) -> None:
     """Let a paused job go on."""
-    from storage.ledger import resume as apply
+    from storage.job_ledger import resume as apply
     from workers.cli.opening import dispatch_now, open_parts
 
     with open_parts() as parts:
@@ -45,7 +45,7 @@ def resume(job: options.JobArgument) -> None:
 
 def cancel(job: options.JobArgument) -> None:
     """End a job at once: nothing of what runs is written any more. What is done stays known."""
-    from storage.ledger import cancel as apply
+    from storage.job_ledger import cancel as apply
     from workers.cli.opening import open_parts
 
     with open_parts() as parts:
@@ -55,7 +55,7 @@ def cancel(job: options.JobArgument) -> None:
 
 def retry(job: options.JobArgument) -> None:
     """Open a job again that was cancelled, was stopped or has failed; what is done is not done again."""
-    from storage.ledger import retry as apply
+    from storage.job_ledger import retry as apply
     from workers.cli.opening import dispatch_now, open_parts
 
     with open_parts() as parts:

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 
-from storage import jobs, ledger
+from storage import job_ledger, jobs, ledger
 from storage.errors import UsageError
 from storage.states import JobState, ShardState
 from tests.support.builders import (
@@ -24,7 +24,7 @@ from tests.support.builders import (
 
 
 def start_planning(engine: Engine, job_id: int) -> str:
-    planner = call(engine, ledger.start_planning, job_id)
+    planner = call(engine, job_ledger.start_planning, job_id)
     assert planner is not None
     return planner
 
@@ -35,35 +35,35 @@ class TestPlanningThatIsDue:
     def test_a_job_whose_planner_is_alive_is_left_to_it(self, engine: Engine) -> None:
         job_id = make_job(engine, sealed=False)
         start_planning(engine, job_id)
-        assert call(engine, ledger.jobs_to_plan) == []
+        assert call(engine, job_ledger.jobs_to_plan) == []
 
     def test_a_job_whose_planner_is_silent_is_planned(self, engine: Engine) -> None:
         job_id = make_job(engine, sealed=False)
         start_planning(engine, job_id)
         change_job(engine, job_id, planner_until=1.0)
-        assert call(engine, ledger.jobs_to_plan) == [job_id]
+        assert call(engine, job_ledger.jobs_to_plan) == [job_id]
 
     def test_a_job_whose_maker_died_before_planning_is_planned(self, engine: Engine) -> None:
         job_id = make_job(engine, sealed=False)
-        assert call(engine, ledger.jobs_to_plan) == []
+        assert call(engine, job_ledger.jobs_to_plan) == []
         change_job(engine, job_id, created_at=1.0)
-        assert call(engine, ledger.jobs_to_plan) == [job_id]
+        assert call(engine, job_ledger.jobs_to_plan) == [job_id]
 
     def test_an_open_job_is_planned_when_its_time_is_up(self, engine: Engine) -> None:
         still_open = make_job(engine, sealed=False, open_s=3600.0)
         due = make_job(engine, sealed=False, open_s=LAPSED_S)
         change_job(engine, still_open, created_at=1.0)
-        assert call(engine, ledger.jobs_to_plan) == [due]
+        assert call(engine, job_ledger.jobs_to_plan) == [due]
 
     @pytest.mark.parametrize("state", ["PAUSED", "CANCELLED", "DONE"])
     def test_a_job_that_does_not_run_is_not_planned(self, engine: Engine, state: str) -> None:
         job_id = make_job(engine, sealed=False, open_s=LAPSED_S)
         change_job(engine, job_id, state=state)
-        assert call(engine, ledger.jobs_to_plan) == []
+        assert call(engine, job_ledger.jobs_to_plan) == []
 
     def test_a_sealed_job_is_not_planned_again(self, engine: Engine) -> None:
         change_job(engine, make_job(engine), created_at=1.0)
-        assert call(engine, ledger.jobs_to_plan) == []
+        assert call(engine, job_ledger.jobs_to_plan) == []
 
 
 class TestOpenJobs:
@@ -76,17 +76,17 @@ class TestOpenJobs:
         make_job(engine, sealed=False, open_s=60.0, corpus="别的")
         assert call(engine, jobs.find_open, corpus_id, "count", FINGERPRINT) == job_id
         assert call(engine, jobs.find_open, corpus_id, "tokenize", FINGERPRINT) is None
-        assert call(engine, ledger.join_open_job, job_id)
+        assert call(engine, job_ledger.join_open_job, job_id)
 
     def test_nobody_joins_once_planning_has_begun(self, engine: Engine) -> None:
         job_id = make_job(engine, sealed=False, open_s=60.0)
         start_planning(engine, job_id)
-        assert not call(engine, ledger.join_open_job, job_id)
+        assert not call(engine, job_ledger.join_open_job, job_id)
         assert call(engine, jobs.find_open, make_corpus(engine), "count", FINGERPRINT) is None
 
     def test_nobody_joins_after_its_time(self, engine: Engine) -> None:
         job_id = make_job(engine, sealed=False, open_s=LAPSED_S)
-        assert not call(engine, ledger.join_open_job, job_id)
+        assert not call(engine, job_ledger.join_open_job, job_id)
 
 
 def test_jobs_run_by_priority_then_by_age(engine: Engine) -> None:
@@ -94,16 +94,16 @@ def test_jobs_run_by_priority_then_by_age(engine: Engine) -> None:
     change_job(engine, first, priority=5)
     change_job(engine, second, priority=5)
     change_job(engine, make_job(engine), state=JobState.PAUSED)
-    assert call(engine, ledger.active_jobs) == [first, second, low]
+    assert call(engine, job_ledger.active_jobs) == [first, second, low]
 
 
 def test_shards_of_ended_jobs_burden_nobody(engine: Engine) -> None:
     running, cancelled = make_job(engine, 3), make_job(engine, 3)
     call(engine, ledger.queue_due, running, 2)
-    call(engine, ledger.cancel, cancelled)
-    assert call(engine, ledger.count_in_flight) == (2, 0)
-    assert call(engine, ledger.count_unfinished, 100) == 3
-    assert call(engine, ledger.count_unfinished, 2) == 2
+    call(engine, job_ledger.cancel, cancelled)
+    assert call(engine, job_ledger.count_in_flight) == (2, 0)
+    assert call(engine, job_ledger.count_unfinished, 100) == 3
+    assert call(engine, job_ledger.count_unfinished, 2) == 2
 
 
 def test_a_job_is_shown_with_figures_that_add_up(engine: Engine) -> None:
@@ -144,7 +144,7 @@ def test_the_newest_finished_job_is_found_by_the_first_digits_of_its_fingerprint
 def test_unfinished_jobs_are_listed_newest_first(engine: Engine) -> None:
     ended, paused, running = make_job(engine), make_job(engine), make_job(engine, corpus="别的")
     end(engine, ended)
-    call(engine, ledger.pause, paused)
+    call(engine, job_ledger.pause, paused)
     assert call(engine, jobs.list_ids) == [running, paused, ended]
     assert call(engine, jobs.list_ids, unfinished=True) == [running, paused]
     assert call(engine, jobs.list_ids, corpus_id=make_corpus(engine)) == [paused, ended]

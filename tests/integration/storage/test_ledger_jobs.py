@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import Engine, select, update
 
-from storage import dead_letters, jobs, ledger
+from storage import dead_letters, job_ledger, jobs, ledger
 from storage.completion import advance_job
 from storage.dead_letters import DeadLetter
 from storage.engine import reading
@@ -35,7 +35,7 @@ LETTER = DeadLetter(1, "a.jsonl", 5, 3, "undecodable", "no UTF-8", line=2)
 
 
 def start_planning(engine: Engine, job_id: int) -> str:
-    planner = call(engine, ledger.start_planning, job_id)
+    planner = call(engine, job_ledger.start_planning, job_id)
     assert planner is not None
     return planner
 
@@ -72,23 +72,23 @@ def test_a_planner_that_was_overtaken_cannot_seal(engine: Engine) -> None:
     job_id = make_job(engine, sealed=False)
     first = start_planning(engine, job_id)
     second = start_planning(engine, job_id)
-    assert not call(engine, ledger.plans, job_id, first)
-    assert not call(engine, ledger.seal, job_id, first)
+    assert not call(engine, job_ledger.plans, job_id, first)
+    assert not call(engine, job_ledger.seal, job_id, first)
     assert job(engine, job_id).state == JobState.PLANNING
-    assert call(engine, ledger.seal, job_id, second)
+    assert call(engine, job_ledger.seal, job_id, second)
 
 
 def test_an_ended_job_is_not_planned_again(engine: Engine) -> None:
     job_id = make_job(engine)
     assert end(engine, job_id)
-    assert call(engine, ledger.start_planning, job_id) is None
+    assert call(engine, job_ledger.start_planning, job_id) is None
 
 
 def test_planning_anew_takes_the_seal_off_so_that_the_job_cannot_end(engine: Engine) -> None:
     job_id = make_job(engine)
     planner = start_planning(engine, job_id)
     assert not end(engine, job_id)
-    call(engine, ledger.seal, job_id, planner)
+    call(engine, job_ledger.seal, job_id, planner)
     assert end(engine, job_id)
 
 
@@ -128,10 +128,10 @@ def test_dead_letters_that_were_not_replayed_show_in_the_state(
 
 def test_merging_begins_once_and_only_when_every_shard_has_ended(engine: Engine) -> None:
     job_id = make_job(engine, 1)
-    assert not call(engine, ledger.begin_merging, job_id)
+    assert not call(engine, job_ledger.begin_merging, job_id)
     finish_all(engine, job_id)
-    assert call(engine, ledger.begin_merging, job_id)
-    assert not call(engine, ledger.begin_merging, job_id)
+    assert call(engine, job_ledger.begin_merging, job_id)
+    assert not call(engine, job_ledger.begin_merging, job_id)
     assert job(engine, job_id).state == JobState.MERGING
 
 
@@ -185,17 +185,17 @@ def test_planning_during_a_merge_takes_the_merge_back(engine: Engine) -> None:
     planner = start_planning(engine, job_id)
     assert job(engine, job_id).state == JobState.RUNNING
     assert len(shard_ids(engine, job_id)) == 2
-    call(engine, ledger.seal, job_id, planner)
+    call(engine, job_ledger.seal, job_id, planner)
     assert call(engine, advance_job, job_id, merges=True)
 
 
 def test_planning_takes_back_a_merge_that_was_paused(engine: Engine) -> None:
     job_id = merging_job(engine)
-    call(engine, ledger.pause, job_id)
+    call(engine, job_ledger.pause, job_id)
     planner = start_planning(engine, job_id)
     make_shards(engine, job_id, 1, root_key=b"n" * 32)
-    call(engine, ledger.seal, job_id, planner)
-    assert call(engine, ledger.resume, job_id)
+    call(engine, job_ledger.seal, job_id, planner)
+    assert call(engine, job_ledger.resume, job_id)
     assert job(engine, job_id).state == JobState.RUNNING
     assert {shard(engine, one).kind for one in shard_ids(engine, job_id)} == {"map"}
 
@@ -204,7 +204,7 @@ def test_pausing_empties_the_window_and_leaves_what_runs(engine: Engine) -> None
     job_id = make_job(engine, 2)
     first, second = call(engine, ledger.queue_due, job_id, 2)
     lease(engine, first)
-    assert call(engine, ledger.pause, job_id)
+    assert call(engine, job_ledger.pause, job_id)
     assert (shard(engine, first).state, shard(engine, second).state) == ("LEASED", "PENDING")
     assert try_lease(engine, second) is None
 
@@ -212,35 +212,35 @@ def test_pausing_empties_the_window_and_leaves_what_runs(engine: Engine) -> None
 def test_a_paused_job_does_not_end_before_it_is_resumed(engine: Engine) -> None:
     job_id = make_job(engine, 1)
     held = lease(engine, shard_ids(engine, job_id)[0])
-    call(engine, ledger.pause, job_id)
+    call(engine, job_ledger.pause, job_id)
     call(engine, ledger.finish, held, outcome())
     assert not end(engine, job_id)
-    assert call(engine, ledger.resume, job_id)
+    assert call(engine, job_ledger.resume, job_id)
     assert end(engine, job_id)
 
 
 def test_only_a_paused_job_is_resumed(engine: Engine) -> None:
     job_id = make_job(engine)
-    assert not call(engine, ledger.resume, job_id)
-    assert call(engine, ledger.pause, job_id)
-    assert not call(engine, ledger.pause, job_id)
-    assert call(engine, ledger.resume, job_id)
+    assert not call(engine, job_ledger.resume, job_id)
+    assert call(engine, job_ledger.pause, job_id)
+    assert not call(engine, job_ledger.pause, job_id)
+    assert call(engine, job_ledger.resume, job_id)
     assert job(engine, job_id).state == JobState.RUNNING
 
 
 def test_a_merge_that_was_paused_goes_on(engine: Engine) -> None:
     job_id = merging_job(engine)
-    call(engine, ledger.pause, job_id)
-    call(engine, ledger.resume, job_id)
+    call(engine, job_ledger.pause, job_id)
+    call(engine, job_ledger.resume, job_id)
     assert job(engine, job_id).state == JobState.MERGING
 
 
 def test_a_merge_whose_last_shard_ended_during_the_pause_goes_on_to_its_end(engine: Engine) -> None:
     job_id = merging_job(engine, partitions=1)
     held = lease(engine, shard_ids(engine, job_id)[-1])
-    call(engine, ledger.pause, job_id)
+    call(engine, job_ledger.pause, job_id)
     call(engine, ledger.finish, held, outcome(documents=0))
-    call(engine, ledger.resume, job_id)
+    call(engine, job_ledger.resume, job_id)
     assert call(engine, advance_job, job_id, merges=True)
     assert job(engine, job_id).state == JobState.DONE
 
@@ -249,7 +249,7 @@ def test_cancelling_breaks_every_lease_and_ends_the_attempts(engine: Engine) -> 
     job_id = make_job(engine, 2)
     first, second = call(engine, ledger.queue_due, job_id, 2)
     lease(engine, first)
-    assert call(engine, ledger.cancel, job_id)
+    assert call(engine, job_ledger.cancel, job_id)
     assert job(engine, job_id).state == JobState.CANCELLED
     assert [(shard(engine, one).state, shard(engine, one).token) for one in (first, second)] == [("PENDING", None)] * 2
     with reading(engine) as connection:
@@ -259,21 +259,21 @@ def test_cancelling_breaks_every_lease_and_ends_the_attempts(engine: Engine) -> 
 def test_a_cancelled_job_keeps_what_is_done(engine: Engine) -> None:
     job_id = make_job(engine, 2)
     finish(engine, shard_ids(engine, job_id)[0])
-    call(engine, ledger.cancel, job_id)
+    call(engine, job_ledger.cancel, job_id)
     assert call(engine, jobs.shard_states, job_id) == {"DONE": 1, "PENDING": 1}
 
 
 def test_a_job_is_cancelled_once_and_never_after_its_end(engine: Engine) -> None:
     job_id, ended = make_job(engine), make_job(engine)
-    assert call(engine, ledger.cancel, job_id)
-    assert not call(engine, ledger.cancel, job_id)
+    assert call(engine, job_ledger.cancel, job_id)
+    assert not call(engine, job_ledger.cancel, job_id)
     end(engine, ended)
-    assert not call(engine, ledger.cancel, ended)
+    assert not call(engine, job_ledger.cancel, ended)
 
 
 def test_a_failed_job_says_why(engine: Engine) -> None:
     job_id = make_job(engine)
-    call(engine, ledger.cancel, job_id, JobState.FAILED, reason="the sum does not come out")
+    call(engine, job_ledger.cancel, job_id, JobState.FAILED, reason="the sum does not come out")
     row = job(engine, job_id)
     assert (row.state, row.reason) == ("FAILED", "the sum does not come out")
 
@@ -284,8 +284,8 @@ def test_retrying_opens_a_job_with_every_count_at_zero(engine: Engine) -> None:
     finish(engine, done)
     call(engine, ledger.fail, lease(engine, failed), "broken", 3600.0)
     change_shard(engine, failed, losses=2, deferrals=3)
-    call(engine, ledger.cancel, job_id)
-    assert call(engine, ledger.retry, job_id)
+    call(engine, job_ledger.cancel, job_id)
+    assert call(engine, job_ledger.retry, job_id)
     row = shard(engine, failed)
     assert (row.state, row.failures, row.losses, row.deferrals) == ("PENDING", 0, 0, 0)
     assert (job(engine, job_id).state, job(engine, job_id).finished_at) == ("RUNNING", None)
@@ -296,15 +296,15 @@ def test_retrying_opens_a_job_with_every_count_at_zero(engine: Engine) -> None:
 
 def test_a_job_that_runs_or_is_done_is_not_retried(engine: Engine) -> None:
     job_id = make_job(engine)
-    assert not call(engine, ledger.retry, job_id)
+    assert not call(engine, job_ledger.retry, job_id)
     end(engine, job_id)
-    assert not call(engine, ledger.retry, job_id)
+    assert not call(engine, job_ledger.retry, job_id)
 
 
 def test_a_job_that_failed_in_its_merge_is_retried_there(engine: Engine) -> None:
     job_id = merging_job(engine)
-    call(engine, ledger.cancel, job_id, JobState.FAILED)
-    assert call(engine, ledger.retry, job_id)
+    call(engine, job_ledger.cancel, job_id, JobState.FAILED)
+    assert call(engine, job_ledger.retry, job_id)
     assert job(engine, job_id).state == JobState.MERGING
     finish_all(engine, job_id)
     assert call(engine, advance_job, job_id, merges=True)

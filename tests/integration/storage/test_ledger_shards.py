@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, Engine, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from storage import dead_letters, jobs, ledger
+from storage import dead_letters, job_ledger, jobs, ledger
 from storage.dead_letters import DeadLetter
 from storage.engine import AnyRow, reading
 from storage.ledger import Lease
@@ -100,7 +100,7 @@ def test_after_a_flush_everything_queued_is_put_back_and_nothing_leased(engine: 
     first, *_ = call(engine, ledger.queue_due, job_id, 3)
     lease(engine, first)
     assert call(engine, ledger.unqueue_older, None) == 2
-    assert call(engine, ledger.count_in_flight) == (0, 1)
+    assert call(engine, job_ledger.count_in_flight) == (0, 1)
 
 
 def test_a_lease_counts_the_attempt_before_the_work(engine: Engine, job_id: int, shard_id: int) -> None:
@@ -277,7 +277,7 @@ class TestFence:
         self, engine: Engine, job_id: int, shard_id: int, transition: Transition, state: JobState
     ) -> None:
         held = lease(engine, shard_id)
-        assert call(engine, ledger.cancel, job_id, state)
+        assert call(engine, job_ledger.cancel, job_id, state)
         before = shard(engine, shard_id)
         assert not call(engine, transition, held)
         assert shard(engine, shard_id) == before
@@ -286,7 +286,7 @@ class TestFence:
         self, engine: Engine, job_id: int, shard_id: int, transition: Transition
     ) -> None:
         held = lease(engine, shard_id)
-        assert call(engine, ledger.pause, job_id)
+        assert call(engine, job_ledger.pause, job_id)
         assert call(engine, transition, held)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 from sqlalchemy import Engine, select, update
 
-from storage import dead_letters, jobs, ledger, planning
+from storage import dead_letters, job_ledger, jobs, ledger, planning
 from storage.completion import advance_job
 from storage.corpora import prepare_sources, restamp_source
 from storage.dead_letters import DeadLetter
@@ -159,7 +159,7 @@ def test_a_source_without_cuts_is_planned_whole_until_it_has_some(
     job_id = make_job(engine, sealed=False)
     with monkeypatch.context() as patch:
         # As when the source changes between being prepared and being planned.
-        patch.setattr(planning, "prepare_sources", lambda _engine, _corpus_id: None)
+        patch.setattr(planning, "prepare_sources", lambda *_: None)
         assert replan(engine, job_id) == Plan(shards=1, added=1)
     assert files_of(engine, job_id) == [[("a", 0, -1)]]
     assert replan(engine, job_id) == Plan(shards=3, added=3, removed=1)
@@ -181,9 +181,9 @@ def test_a_planner_that_is_overtaken_writes_nothing_more(engine: Engine, monkeyp
     job_id = make_job(engine, sealed=False)
     original = prepare_sources
 
-    def overtaken(of: Engine, corpus_id: int) -> None:
-        original(of, corpus_id)
-        call(engine, ledger.start_planning, job_id)
+    def overtaken(of: Engine, corpus_id: int, largest_shard_bytes: int) -> None:
+        original(of, corpus_id, largest_shard_bytes)
+        call(engine, job_ledger.start_planning, job_id)
 
     monkeypatch.setattr(planning, "prepare_sources", overtaken)
     assert plan_job(engine, job_id) is None
@@ -252,7 +252,7 @@ class TestTakingOver:
     def test_what_a_cancelled_job_had_done_is_taken_over(self, engine: Engine) -> None:
         first = planned_job(engine, THREE)
         finish(engine, shard_rows(engine, first)[0].id)
-        call(engine, ledger.cancel, first)
+        call(engine, job_ledger.cancel, first)
         assert replan(engine, make_job(engine, sealed=False)).reused == 1
 
     def test_a_split_shard_is_taken_over_as_its_halves_once_both_have_ended(self, engine: Engine) -> None:
@@ -367,6 +367,6 @@ def test_planning_a_job_that_joined_a_merge_sums_the_new_shards_too(engine: Engi
 
 def test_a_paused_job_stays_paused_when_it_is_planned(engine: Engine) -> None:
     job_id = planned_job(engine, THREE)
-    call(engine, ledger.pause, job_id)
+    call(engine, job_ledger.pause, job_id)
     replan(engine, job_id, THREE[1:])
     assert job(engine, job_id).state == JobState.PAUSED

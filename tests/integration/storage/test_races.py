@@ -10,7 +10,7 @@ from multiprocessing import get_context
 import pytest
 from sqlalchemy import Connection, Engine, func, select
 
-from storage import jobs, ledger
+from storage import job_ledger, jobs, ledger
 from storage.completion import advance_job
 from storage.documents import NewDocument, enqueue
 from storage.engine import reading
@@ -76,7 +76,7 @@ def test_a_commit_and_a_cancellation_agree(engine: Engine) -> None:
         job_id = make_job(engine, 1)
         held = lease(engine, shard_ids(engine, job_id)[0])
         finished, cancelled = at_once(
-            [partial(call, engine, ledger.finish, held, outcome()), partial(call, engine, ledger.cancel, job_id)]
+            [partial(call, engine, ledger.finish, held, outcome()), partial(call, engine, job_ledger.cancel, job_id)]
         )
         assert cancelled
         assert shard(engine, held.shard_id).state == ("DONE" if finished else "PENDING")
@@ -86,7 +86,7 @@ def test_a_shard_leased_during_a_cancellation_never_commits(engine: Engine) -> N
     for _ in range(ROUNDS):
         job_id = make_job(engine, 1)
         (shard_id,) = call(engine, ledger.queue_due, job_id, 1)
-        held, _ = at_once([partial(try_lease, engine, shard_id), partial(call, engine, ledger.cancel, job_id)])
+        held, _ = at_once([partial(try_lease, engine, shard_id), partial(call, engine, job_ledger.cancel, job_id)])
         assert held is None or not call(engine, ledger.finish, held, outcome())
 
 
@@ -142,7 +142,7 @@ def test_documents_that_join_while_a_job_is_sealed_are_in_it_or_in_none(engine: 
         def join(job_id: int = job_id, key: str = f"k{number}") -> bool:
             def work(connection: Connection) -> bool:
                 packs = enqueue(connection, corpus_id, [NewDocument(key, "字")], 1000)
-                joined = ledger.join_open_job(connection, job_id)
+                joined = job_ledger.join_open_job(connection, job_id)
                 if joined:
                     add_shards(connection, job_id, [documents_shard(rows) for rows in packs.values()])
                 return joined

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, select
 
-from storage import jobs, ledger
+from storage import job_ledger, jobs
 from storage.engine import AnyRow, reading, transact
 from storage.errors import UsageError
 from storage.replay import replay
@@ -112,7 +112,8 @@ def test_a_replay_that_was_cut_short_is_completed_by_another(mill: InlineMill, s
     assert replay(engine, job_id).letters == 1
     # As if the first had ended before it opened the job.
     transact(
-        engine, lambda connection: ledger.change_job(connection, job_id, [JobState.RUNNING], JobState.DONE_WITH_DEAD)
+        engine,
+        lambda connection: job_ledger.change_job(connection, job_id, [JobState.RUNNING], JobState.DONE_WITH_DEAD),
     )
     assert replay(engine, job_id).letters == 0
     assert job(engine, job_id).state == JobState.RUNNING

@@ -54,7 +54,7 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def loaded_jieba(cache_dir: Path) -> Any:  # noqa: ANN401 - jieba has no types
+def loaded_jieba(cache_dir: Path) -> Any:
     """Give a tokenizer that jieba alone has made and filled, except for the folder of its cache. Not to be changed."""
     tokenizer = import_jieba().Tokenizer()
     tokenizer.tmp_dir = str(cache_dir)
@@ -63,7 +63,7 @@ def loaded_jieba(cache_dir: Path) -> Any:  # noqa: ANN401 - jieba has no types
 
 
 @pytest.fixture
-def plain_jieba(loaded_jieba: Any) -> Any:  # noqa: ANN401 - jieba has no types
+def plain_jieba(loaded_jieba: Any) -> Any:
     """Give a copy of jieba's own tokenizer, to be changed at will."""
     tokenizer = copy(loaded_jieba)
     tokenizer.FREQ = loaded_jieba.FREQ.copy()
@@ -71,11 +71,11 @@ def plain_jieba(loaded_jieba: Any) -> Any:  # noqa: ANN401 - jieba has no types
 
 
 @pytest.fixture
-def plain_jieba_with(plain_jieba: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], Any]:  # noqa: ANN401
+def plain_jieba_with(plain_jieba: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], Any]:
     """Load a user dictionary into plain jieba; its global state is put back after the test."""
     monkeypatch.setattr(import_jieba().finalseg, "Force_Split_Words", set())
 
-    def load(user_dictionary: bytes) -> Any:  # noqa: ANN401
+    def load(user_dictionary: bytes) -> Any:
         plain_jieba.load_userdict(io.BytesIO(user_dictionary))
         return plain_jieba
 
@@ -90,7 +90,7 @@ def test_recorded_sentences_of_jieba_hold(field: str, cache_dir: Path) -> None:
         assert segmenter.cut(sentence["text"]) == sentence[field], sentence["id"]
 
 
-def _reference(tokenizer: Any, options: SegmenterOptions) -> Callable[[str], list[str]]:  # noqa: ANN401
+def _reference(tokenizer: Any, options: SegmenterOptions) -> Callable[[str], list[str]]:
     if options.mode == "full":
         return lambda text: list(tokenizer.lcut(text, cut_all=True))
     if options.mode == "search":
@@ -143,7 +143,7 @@ def test_a_word_forced_apart_in_one_dictionary_stays_whole_in_another(cache_dir:
     assert "杭研" not in forced.cut(GUESSED_NAME)
 
 
-def test_jieba_itself_is_not_changed_by_a_user_dictionary(cache_dir: Path, plain_jieba: Any) -> None:  # noqa: ANN401
+def test_jieba_itself_is_not_changed_by_a_user_dictionary(cache_dir: Path, plain_jieba: Any) -> None:
     before = set(import_jieba().finalseg.Force_Split_Words)
     open_segmenter(SegmenterOptions(), "杭研 0\n".encode(), cache_dir).cut(GUESSED_NAME)
     assert before == import_jieba().finalseg.Force_Split_Words

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from storage import ledger
+from storage import job_ledger
 from storage.engine import transact
 from storage.states import JobState
 from tests.support.builders import job, make_job
@@ -145,7 +145,7 @@ def test_a_wrong_order_is_refused_before_anything_starts(
     assert fault in shown.stderr
     assert "Traceback" not in shown.stderr
     with mill.parts.engine.connect() as connection:
-        assert ledger.active_jobs(connection) == []
+        assert job_ledger.active_jobs(connection) == []
 
 
 def test_run_computes_nothing_that_is_known(poems: Path, invoke: Invoke) -> None:
@@ -169,7 +169,7 @@ def test_run_ends_with_1_when_its_job_was_cancelled(
     source = tmp_path / "poems.jsonl"
     source.write_text(json.dumps(POEMS[0], ensure_ascii=False) + "\n", encoding="utf-8")
     submitted = mill.submit([source], "poems", "count")
-    transact(mill.parts.engine, lambda connection: ledger.cancel(connection, submitted.jobs[0].id))
+    transact(mill.parts.engine, lambda connection: job_ledger.cancel(connection, submitted.jobs[0].id))
     shown = invoke("status", submitted.jobs[0].id, "--watch")
     assert shown.exit_code == 1
     assert "is CANCELLED; `hanmill retry 1` opens it again" in shown.stderr

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from storage import ledger
+from storage import job_ledger
 from storage.errors import TransientError
 from storage.states import JobState
 from tests.support.builders import call, make_job
@@ -55,7 +55,7 @@ def test_a_pause_is_told_once_and_again_after_it_went_on(mill: InlineMill) -> No
     display = FakeDisplay()
     watch = Watch(mill.parts.engine, [job_id], display)
     for state in (JobState.PAUSED, JobState.PAUSED, JobState.RUNNING, JobState.PAUSED):
-        call(mill.parts.engine, ledger.change_job, job_id, list(JobState), state)
+        call(mill.parts.engine, job_ledger.change_job, job_id, list(JobState), state)
         assert watch.look()
     assert display.sentences == [f"job {job_id} is paused; `hanmill resume {job_id}` lets it go on"] * 2
 
@@ -72,5 +72,5 @@ def test_a_database_that_is_away_is_waited_for(mill: InlineMill, monkeypatch: py
 def test_waiting_ends_with_the_last_job(mill: InlineMill) -> None:
     job_ids = [make_job(mill.parts.engine, 1, fingerprint=mark * 32) for mark in "ab"]
     for job_id in job_ids:
-        call(mill.parts.engine, ledger.cancel, job_id)
+        call(mill.parts.engine, job_ledger.cancel, job_id)
     wait_for_end(mill.parts.engine, job_ids, FakeDisplay())
