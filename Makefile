@@ -31,7 +31,7 @@ run: setup ## count the words of the sample corpus, or of INPUT=path, into corpu
 	$(BIN)/hanmill run "$$INPUT" --corpus "$${CORPUS:-$${name:-here}}" $(ARGS)
 
 test: setup ## run every test but the benchmarks; what was skipped is listed with its reason
-	$(BIN)/python -m pytest -rs $(ARGS)
+	$(BIN)/python -m pytest -rs --numprocesses=auto --maxprocesses=4 $(ARGS)
 
 check: setup ## lint, formatting, types, layers
 	$(BIN)/ruff check .
