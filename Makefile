@@ -18,7 +18,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 export INPUT CORPUS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format bench wheel clean
+.PHONY: help setup run test check format readme bench wheel clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -42,6 +42,9 @@ check: setup ## lint, formatting, types, layers
 format: setup ## put the code into the one format, mend what can be mended
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+readme: setup ## fill the README's settings table and tree from the code
+	PYTHONPATH=. $(BIN)/python .ci/fill_readme.py
 
 bench: setup ## measure the whole job against the serial reference loop (ARGS="--limit-mb 20" for a part of the text)
 	$(BIN)/python -m tests.bench.whole_job $(ARGS)

@@ -1,4 +1,4 @@
-"""Every error that hanmill raises on purpose; one class per thing a caller can do about it.
+"""Every error that is raised on purpose, one class per thing a caller can do about it.
 
 Three families decide what the queue does with a shard: `TransientError` is tried again later, `PermanentError`
 sends a document to the dead letters, and anything else is a bug and is loud.
