@@ -5,18 +5,20 @@ Sends no message and fetches none; kombu does. RabbitMQ keeps its queues itself 
 
 from __future__ import annotations
 
+import json
 import secrets
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import redis
 
 from storage.errors import TransientError
-from storage.redis_keys import EPOCH, UNACKED
+from storage.redis_keys import EPOCH, SHARD_HEADER, UNACKED, UNACKED_INDEX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 #: Seconds after which a Redis that does not answer is taken for away.
 TIMEOUT_S = 5.0
@@ -67,10 +69,18 @@ class RedisState:
         with _reachable():
             return self._client.llen(queue)
 
-    def held(self) -> int:
-        """Return how many messages workers hold unacknowledged, of all queues."""
+    def shards_in(self, queues: Sequence[str], fresh_s: float) -> set[int]:
+        """Return the shards whose messages stand in some queues, or were fetched in the last `fresh_s` seconds.
+
+        A message that was fetched longer ago, and whose shard is not leased, was fetched by a worker that is dead.
+        """
         with _reachable():
-            return self._client.hlen(UNACKED)
+            waiting = [cast("list[bytes]", self._client.lrange(queue, 0, -1)) for queue in queues]
+            fetched = cast("list[bytes]", self._client.zrangebyscore(UNACKED_INDEX, time.time() - fresh_s, "+inf"))
+            held = cast("list[bytes | None]", self._client.hmget(UNACKED, fetched)) if fetched else []
+        found = {_shard_of(json.loads(message)) for messages in waiting for message in messages}
+        found |= {_shard_of(json.loads(entry)[0]) for entry in held if entry is not None}
+        return {shard_id for shard_id in found if shard_id is not None}
 
     def health(self) -> BrokerHealth:
         """Return how this Redis is set up."""
@@ -88,9 +98,15 @@ class RedisState:
         try:
             with _reachable():
                 return bool(cast("dict[str, str]", self._client.config_get("save")).get("save"))
-        except redis.ResponseError:
+        except TransientError:
             # A hosted Redis may forbid CONFIG; then nothing is known against it.
             return True
+
+
+def _shard_of(message: dict[str, Any]) -> int | None:
+    """Return the shard that a message is about: its publisher writes it into the headers."""
+    shard_id = message.get("headers", {}).get(SHARD_HEADER)
+    return shard_id if isinstance(shard_id, int) else None
 
 
 @contextmanager
@@ -99,4 +115,8 @@ def _reachable() -> Iterator[None]:
         yield
     except (redis.ConnectionError, redis.TimeoutError) as error:
         message = f"the broker does not answer: {error}"
+        raise TransientError(message) from error
+    except redis.ResponseError as error:
+        # Out of memory, still loading, forbidden by its rules: it is there and refuses.
+        message = f"the broker refuses: {error}"
         raise TransientError(message) from error

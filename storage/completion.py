@@ -28,14 +28,16 @@ def advance_job(connection: Connection, job_id: int, *, merges: bool) -> bool:
         return _end_documents(connection, job)
     if not job_ledger.begin_merging(connection, job_id):
         return False
-    _start_merging(connection, job)
+    # Read again: it may have been planned anew, in another number of partitions, before it was ours.
+    _start_merging(connection, connection.execute(select(jobs).where(jobs.c.id == job_id)).one())
     return True
 
 
 def _end_documents(connection: Connection, job: AnyRow) -> bool:
     if connection.scalar(select(job_ledger.unfinished(job.id))) or job.sealed_at is None:
         return False
-    identical, replaced = count_shadowed(connection, job.corpus_id)
+    below = None if job.below_position is None else (job.below_position, job.below_pack)
+    identical, replaced = count_shadowed(connection, job.corpus_id, below)
     values = {"identical": identical, "replaced": replaced}
     return job_ledger.end_job(connection, job.id, JobState.RUNNING, values)
 
@@ -45,7 +47,7 @@ def _start_merging(connection: Connection, job: AnyRow) -> None:
     known = find_published(connection, job.corpus_id, job.fingerprint, digest)
     if known is not None:
         # The very same shards were summed before; summing them again would write the same rows.
-        publish(connection, known)
+        publish(connection, known, job.id)
         job_ledger.end_job(connection, job.id, JobState.MERGING, {"generation_id": known})
         return
     generation_id = make_generation(connection, job.corpus_id, job.fingerprint, job.id, digest)
@@ -69,5 +71,5 @@ def _digest_of_sum(connection: Connection, job_id: int) -> bytes:
 def _end_merging(connection: Connection, job: AnyRow) -> bool:
     if not job_ledger.end_job(connection, job.id, JobState.MERGING, {}):
         return False
-    publish(connection, job.generation_id)
+    publish(connection, job.generation_id, job.id)
     return True

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, case, delete, insert, select, update
 from sqlalchemy.sql import func
 
 from storage.engine import AnyRow, insert_new, now, transact
-from storage.errors import UsageError
+from storage.errors import SourceUnavailableError, UsageError
 from storage.schema import corpora, documents, jobs, sources
 from storage.sources import ListedSource, ReaderOptions, cut
 
@@ -107,7 +107,7 @@ def _source_ids(connection: Connection, corpus_id: int) -> set[int]:
 def _refresh_chunk(
     connection: Connection, corpus_id: int, chunk: Sequence[ListedSource], shard_bytes: int | None
 ) -> tuple[dict[str, int], set[int]]:
-    _lock(connection, corpus_id)
+    lock_corpus(connection, corpus_id)
     uris = [source.uri for source in chunk]
     known = {
         row.uri: row
@@ -122,7 +122,7 @@ def _refresh_chunk(
     return counts, {row.id for row in known.values()}
 
 
-def _lock(connection: Connection, corpus_id: int) -> None:
+def lock_corpus(connection: Connection, corpus_id: int) -> None:
     """Let one process at a time change a corpus's sources; on SQLite every writer is alone anyhow."""
     connection.execute(select(corpora.c.id).where(corpora.c.id == corpus_id).with_for_update())
 
@@ -233,17 +233,26 @@ def _cut_large(engine: Engine, corpus_id: int) -> None:
     rows = transact(engine, lambda connection: connection.execute(statement).all())
     for row in rows:
         # Outside a transaction: finding the record starts of a large CSV reads all of it.
-        ranges = cut(row.uri, row.size, ReaderOptions.from_json(row.options), row.shard_bytes)
+        try:
+            ranges = cut(row.uri, row.size, ReaderOptions.from_json(row.options), row.shard_bytes)
+        except SourceUnavailableError:
+            # Planned whole: its shard waits for it, and becomes a dead letter when it stays away.
+            continue
         values = {"cuts": json.dumps(ranges, separators=(",", ":")), "pack": None}
         statement_cut = update(sources).where(sources.c.id == row.id, sources.c.version == row.version).values(**values)
         transact(engine, lambda connection: connection.execute(statement_cut))  # noqa: B023 - run at once
 
 
 def _pack_small(connection: Connection, corpus_id: int) -> None:
-    _lock(connection, corpus_id)
+    lock_corpus(connection, corpus_id)
     statement = (
         select(sources.c.id, sources.c.size, sources.c.shard_bytes)
-        .where(sources.c.corpus_id == corpus_id, sources.c.pack.is_(None), sources.c.cuts.is_(None))
+        .where(
+            sources.c.corpus_id == corpus_id,
+            sources.c.pack.is_(None),
+            sources.c.cuts.is_(None),
+            sources.c.size <= sources.c.shard_bytes,
+        )
         .order_by(sources.c.position)
     )
     rows = connection.execute(statement).all()

@@ -60,6 +60,11 @@ def save(connection: Connection, held: Lease, letters: Sequence[DeadLetter]) -> 
     insert_new(connection, dead_letters, rows)
 
 
+def clear(connection: Connection, held: Lease) -> None:
+    """Take back the letters that earlier attempts at a shard wrote."""
+    connection.execute(dead_letters.delete().where(dead_letters.c.shard_id == held.shard_id))
+
+
 def _storable(text: str | None, chars: int) -> str | None:
     """Return a text that every database takes: the very faults it tells of must not stop it."""
     if text is None:

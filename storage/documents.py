@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, case, select, text
+from sqlalchemy import Connection, Select, and_, case, delete, or_, select, text, update
 from sqlalchemy.sql import func
 
-from storage.corpora import next_pack
+from storage.corpora import lock_corpus, next_pack
 from storage.engine import AnyRow, insert_new, now, upsert
 from storage.schema import documents, sources
 from storage.sources import Record
@@ -75,6 +75,13 @@ def save_records(connection: Connection, read: Sequence[Document]) -> None:
         if document.source is not None
     ]
     upsert(connection, documents, rows, ["corpus_id", "key", "source_id", "offset"], where=IN_SOURCE)
+
+
+def delete_records(connection: Connection, source_id: int, offset: int, length: int) -> None:
+    """Delete the rows of a stretch of a source; a length of 0 means to its end."""
+    behind = documents.c.offset >= offset
+    within = behind if length == 0 else behind & (documents.c.offset < offset + length)
+    connection.execute(delete(documents).where(documents.c.source_id == source_id, within))
 
 
 def _metadata(metadata: Mapping[str, Any] | None) -> str | None:
@@ -137,6 +144,44 @@ def _pack_numbers(given: Sequence[NewDocument], pack_bytes: int) -> list[int]:
     return numbers
 
 
+def merge_small_packs(connection: Connection, corpus_id: int, pack_bytes: int) -> None:
+    """Put small packs of enqueued documents together, so that a feed of single documents is not ever so many shards.
+
+    Jobs that run name their documents by id and are not touched; the next ones find fewer and larger packs.
+    """
+    lock_corpus(connection, corpus_id)
+    size_bytes = func.sum(documents.c.length)
+    statement = (
+        select(documents.c.pack, size_bytes)
+        .where(documents.c.corpus_id == corpus_id, documents.c.source_id == 0)
+        .group_by(documents.c.pack)
+        .having(size_bytes < pack_bytes // 2)
+        .order_by(documents.c.pack)
+    )
+    groups: list[list[int]] = []
+    filled_bytes = pack_bytes
+    for pack, pack_size_bytes in connection.execute(statement):
+        if filled_bytes >= pack_bytes:
+            groups.append([])
+            filled_bytes = 0
+        groups[-1].append(pack)
+        filled_bytes += int(pack_size_bytes)
+    for group in groups:
+        if len(group) > 1:
+            _renumber(connection, corpus_id, group)
+
+
+def _renumber(connection: Connection, corpus_id: int, packs: Sequence[int]) -> None:
+    number = next_pack(connection, corpus_id)
+    for start in range(0, len(packs), CHUNK):
+        chunk = packs[start : start + CHUNK]
+        connection.execute(
+            update(documents)
+            .where(documents.c.corpus_id == corpus_id, documents.c.source_id == 0, documents.c.pack.in_(chunk))
+            .values(pack=number)
+        )
+
+
 def load_enqueued(connection: Connection, ids: Sequence[int]) -> Iterator[AnyRow]:
     """Yield enqueued documents with their text, in order of their ids."""
     for start in range(0, len(ids), CHUNK):
@@ -144,14 +189,15 @@ def load_enqueued(connection: Connection, ids: Sequence[int]) -> Iterator[AnyRow
         yield from connection.execute(select(documents).where(documents.c.id.in_(chunk)).order_by(documents.c.id))
 
 
-def ranked_records(corpus_id: int) -> Select[Any]:
+def ranked_records(corpus_id: int, below: tuple[int, int] | None = None) -> Select[Any]:
     """Return the statement of a corpus's records as its sources stand now, with `rank` 1 for the document of a key.
 
-    `winner_sha256` is the text of the document that the record's key has.
+    `winner_sha256` is the text of the document that the record's key has. `below` leaves out sources from a position
+    on, and enqueued documents from a pack on.
     """
     order = (documents.c.position.desc(), documents.c.offset.desc(), documents.c.id.desc())
     is_current = and_(sources.c.id == documents.c.source_id, sources.c.version == documents.c.source_version)
-    return (
+    statement = (
         select(
             documents,
             func.row_number().over(partition_by=documents.c.key, order_by=order).label("rank"),
@@ -162,11 +208,21 @@ def ranked_records(corpus_id: int) -> Select[Any]:
         .outerjoin(sources, is_current)
         .where(documents.c.corpus_id == corpus_id, (documents.c.source_id == 0) | sources.c.id.is_not(None))
     )
+    if below is None:
+        return statement
+    position, pack = below
+    from_source = and_(documents.c.source_id != 0, documents.c.position < position)
+    return statement.where(or_(from_source, and_(documents.c.source_id == 0, documents.c.pack < pack)))
 
 
-def count_shadowed(connection: Connection, corpus_id: int) -> tuple[int, int]:
-    """Return how many records of a corpus are identical to another of their key, and how many are replaced."""
-    ranked = ranked_records(corpus_id).subquery()
+def count_shadowed(
+    connection: Connection, corpus_id: int, below: tuple[int, int] | None = None
+) -> tuple[int, int]:
+    """Return how many records of a job are identical to another of their key, and how many are replaced.
+
+    A job's records are those of its corpus when it was planned: `below` the next source position and the next pack.
+    """
+    ranked = ranked_records(corpus_id, below).subquery()
     same = ranked.c.sha256 == ranked.c.winner_sha256
     statement = select(
         func.coalesce(func.sum(case((same, 1), else_=0)), 0), func.coalesce(func.sum(case((~same, 1), else_=0)), 0)

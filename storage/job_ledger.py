@@ -17,8 +17,8 @@ from storage.ledger import FREED
 from storage.schema import attempts, dead_letters, jobs, shards
 from storage.states import ACTIVE_JOB_STATES, OPEN_JOB_STATES, UNFINISHED_SHARD_STATES, JobState, ShardState
 
-#: Seconds after which a planner that gave no sign is taken for dead.
-PLANNER_SILENCE_S = 60.0
+#: Seconds after which a planner that gave no sign is taken for dead; cutting one large CSV file may take minutes.
+PLANNER_SILENCE_S = 600.0
 
 
 def unfinished(job_id: int) -> Any:
@@ -86,6 +86,12 @@ def seal(connection: Connection, job_id: int, planner: str) -> bool:
     if sealed:
         change_job(connection, job_id, [JobState.PLANNING], JobState.RUNNING)
     return sealed
+
+
+def is_being_planned(connection: Connection, job_id: int) -> bool:
+    """Say whether somebody is planning a job just now."""
+    condition = exists().where(jobs.c.id == job_id, jobs.c.planner.is_not(None), jobs.c.planner_until > now())
+    return bool(connection.scalar(select(condition)))
 
 
 def jobs_to_plan(connection: Connection) -> list[int]:
@@ -181,17 +187,14 @@ def active_jobs(connection: Connection) -> list[int]:
     return list(connection.scalars(statement.order_by(jobs.c.priority.desc(), jobs.c.id)))
 
 
-def count_in_flight(connection: Connection) -> tuple[int, int]:
-    """Return how many shards are QUEUED and how many are LEASED, of all jobs."""
-    states = [ShardState.QUEUED, ShardState.LEASED]
+def queued_shards(connection: Connection) -> set[int]:
+    """Return the shards that are QUEUED, of all jobs: a window of each at most."""
     statement = (
-        select(shards.c.state, func.count())
+        select(shards.c.id)
         .join(jobs, jobs.c.id == shards.c.job_id)
-        .where(jobs.c.state.in_(OPEN_JOB_STATES), shards.c.state.in_(states))
-        .group_by(shards.c.state)
+        .where(jobs.c.state.in_(OPEN_JOB_STATES), shards.c.state == ShardState.QUEUED)
     )
-    counts: dict[str, int] = dict(connection.execute(statement).all())
-    return counts.get(ShardState.QUEUED, 0), counts.get(ShardState.LEASED, 0)
+    return set(connection.scalars(statement))
 
 
 def count_unfinished(connection: Connection, at_most: int) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,8 @@ from storage.engine import now
 from storage.schema import attempts, dead_letters, jobs, shards
 from storage.states import ACTIVE_JOB_STATES, JobState, ShardState
 
+#: Shards named by one statement.
+CHUNK = 500
 #: Longest error text kept with a shard, in characters.
 ERROR_CHARS = 2000
 
@@ -93,12 +96,19 @@ def unqueue(connection: Connection, shard_ids: Sequence[int]) -> None:
     )
 
 
-def unqueue_older(connection: Connection, queued_before: float | None) -> int:
-    """QUEUED → PENDING for every shard queued before that instant (None: for all); return how many."""
+def unqueue_all(connection: Connection) -> int:
+    """QUEUED → PENDING for every shard, because the queue has forgotten everything; return how many."""
     statement = update(shards).where(shards.c.state == ShardState.QUEUED).values(state=ShardState.PENDING)
-    if queued_before is not None:
-        statement = statement.where(shards.c.queued_at <= queued_before)
     return connection.execute(statement).rowcount
+
+
+def unqueue_lost(connection: Connection, queued_before: float, in_queue: AbstractSet[int]) -> int:
+    """QUEUED → PENDING for shards queued before an instant whose messages are not in the queue; return how many."""
+    queued = select(shards.c.id).where(shards.c.state == ShardState.QUEUED, shards.c.queued_at <= queued_before)
+    lost = [shard_id for shard_id in connection.scalars(queued) if shard_id not in in_queue]
+    for start in range(0, len(lost), CHUNK):
+        unqueue(connection, lost[start : start + CHUNK])
+    return len(lost)
 
 
 def lease(connection: Connection, shard_id: int, worker: str, lease_s: float) -> Lease | None:

@@ -21,9 +21,10 @@ from sqlalchemy.sql import func
 
 from storage import job_ledger
 from storage.corpora import LARGEST_SHARD_BYTES, corpus_bytes, prepare_sources
+from storage.documents import ENQUEUED_POSITION, merge_small_packs
 from storage.engine import AnyRow, now, reading, transact
 from storage.errors import LeaseLostError
-from storage.schema import dead_letters, documents, jobs, shards, sources
+from storage.schema import corpora, dead_letters, documents, jobs, shards, sources
 from storage.states import ShardState
 
 #: Shards compared or written by one transaction.
@@ -81,9 +82,10 @@ def plan_job(engine: Engine, job_id: int, sizes: PlanSizes | None = None) -> Pla
         return None
     job = transact(engine, lambda connection: connection.execute(select(jobs).where(jobs.c.id == job_id)).one())
     prepare_sources(engine, job.corpus_id, sizes.shard_bytes)
-    transact(engine, lambda connection: _choose_partitions(connection, job, sizes.merge_words))
+    transact(engine, lambda connection: merge_small_packs(connection, job.corpus_id, sizes.shard_bytes))
+    below = transact(engine, lambda connection: _choose_bounds(connection, job, sizes.merge_words))
     with reading(engine) as connection:
-        planned = list(_planned_shards(connection, job.corpus_id))
+        planned = list(_planned_shards(connection, job.corpus_id, below))
         present = _present_roots(connection, job_id)
     # The longest first: a worker that starts the longest shard last makes everybody wait for it.
     planned.sort(key=lambda shard: -shard.size_bytes)
@@ -102,10 +104,18 @@ def plan_job(engine: Engine, job_id: int, sizes: PlanSizes | None = None) -> Pla
     return Plan(len(planned), len(missing), len(stale), reused)
 
 
-def _choose_partitions(connection: Connection, job: AnyRow, merge_words: int) -> None:
-    # Partial counts that were made with another number still fit: both are powers of two.
+def _choose_bounds(connection: Connection, job: AnyRow, merge_words: int) -> tuple[int, int]:
+    """Write down which part of its corpus a job is about, and in how many partitions it is summed; return the part.
+
+    What comes into the corpus from now on belongs to later jobs, also while this one is still being planned.
+    """
+    statement = select(corpora.c.next_position, corpora.c.next_pack).where(corpora.c.id == job.corpus_id)
+    position, pack = connection.execute(statement).one()
+    # Partial counts that were made with another number of partitions still fit: both are powers of two.
     partitions = partitions_for(corpus_bytes(connection, job.corpus_id), merge_words)
-    connection.execute(update(jobs).where(jobs.c.id == job.id).values(partitions=partitions))
+    values = {"partitions": partitions, "below_position": position, "below_pack": pack}
+    connection.execute(update(jobs).where(jobs.c.id == job.id).values(**values))
+    return position, pack
 
 
 def partitions_for(text_bytes: int, merge_words: int) -> int:
@@ -144,13 +154,15 @@ def planned_roots(engine: Engine, corpus_id: int, wanted: AbstractSet[bytes]) ->
     """Return which of some root keys planning would still find: those whose sources stand as they were."""
     prepare_sources(engine, corpus_id)
     with reading(engine) as connection:
-        return {shard.root_key for shard in _planned_shards(connection, corpus_id) if shard.root_key in wanted}
+        everything = (ENQUEUED_POSITION, ENQUEUED_POSITION)
+        found = _planned_shards(connection, corpus_id, everything)
+        return {shard.root_key for shard in found if shard.root_key in wanted}
 
 
-def _planned_shards(connection: Connection, corpus_id: int) -> Iterator[PlannedShard]:
+def _planned_shards(connection: Connection, corpus_id: int, below: tuple[int, int]) -> Iterator[PlannedShard]:
     statement = (
         select(sources)
-        .where(sources.c.corpus_id == corpus_id)
+        .where(sources.c.corpus_id == corpus_id, sources.c.position < below[0])
         .order_by(sources.c.pack.is_(None), sources.c.pack, sources.c.position)
     )
     rows = connection.execute(statement.execution_options(yield_per=1000))
@@ -160,7 +172,7 @@ def _planned_shards(connection: Connection, corpus_id: int) -> Iterator[PlannedS
                 yield from _ranges(row)
         else:
             yield from _packed(list(members))
-    yield from _planned_documents(connection, corpus_id)
+    yield from _planned_documents(connection, corpus_id, below[1])
 
 
 def _ranges(row: AnyRow) -> Iterator[PlannedShard]:
@@ -170,21 +182,21 @@ def _ranges(row: AnyRow) -> Iterator[PlannedShard]:
     for offset, length in ranges:
         # A range of rows has no length in bytes: the source's bytes are shared out evenly then.
         size_bytes = length if lengths_are_bytes else row.size // len(ranges)
-        identity = [[row.uri, row.size, row.stamp, row.options, offset, length]]
-        yield PlannedShard(_digest(identity), {"files": [[row.id, offset, length]]}, size_bytes)
+        identity = [[row.id, row.version, row.uri, row.size, row.stamp, row.options, offset, length]]
+        yield PlannedShard(_digest(identity), {"files": [[row.id, offset, length, row.version]]}, size_bytes)
 
 
 def _packed(rows: Sequence[AnyRow]) -> Iterator[PlannedShard]:
     # Equal content may stand in a corpus twice and counts twice, but one path is there once: so keys are unique.
-    identity = [[row.uri, row.size, row.stamp, row.options, 0, -1] for row in rows]
-    pieces = {"files": [[row.id, 0, -1] for row in rows]}
+    identity = [[row.id, row.version, row.uri, row.size, row.stamp, row.options, 0, -1] for row in rows]
+    pieces = {"files": [[row.id, 0, -1, row.version] for row in rows]}
     yield PlannedShard(_digest(identity), pieces, sum(row.size for row in rows))
 
 
-def _planned_documents(connection: Connection, corpus_id: int) -> Iterator[PlannedShard]:
+def _planned_documents(connection: Connection, corpus_id: int, below_pack: int) -> Iterator[PlannedShard]:
     statement = (
         select(documents.c.id, documents.c.pack, documents.c.sha256, documents.c.length)
-        .where(documents.c.corpus_id == corpus_id, documents.c.source_id == 0)
+        .where(documents.c.corpus_id == corpus_id, documents.c.source_id == 0, documents.c.pack < below_pack)
         .order_by(documents.c.pack, documents.c.id)
     )
     rows = connection.execute(statement.execution_options(yield_per=1000))
@@ -210,10 +222,10 @@ def _present_roots(connection: Connection, job_id: int) -> set[bytes]:
 
 def _remove(connection: Connection, job_id: int, keys: Sequence[bytes]) -> None:
     of_job = (shards.c.job_id == job_id) & shards.c.root_key.in_(keys)
-    ids = select(shards.c.id).where(of_job)
-    connection.execute(delete(dead_letters).where(dead_letters.c.shard_id.in_(ids)))
-    # An attempt that still runs on one of them finds its token gone and drops what it made.
-    connection.execute(delete(shards).where(of_job))
+    # An attempt that still runs on one of them finds its token gone and drops what it made. The shards go first: a
+    # flush that is under way is waited for here, and its letters are then seen.
+    gone = list(connection.scalars(delete(shards).where(of_job).returning(shards.c.id)))
+    connection.execute(delete(dead_letters).where(dead_letters.c.shard_id.in_(gone)))
 
 
 def add_shards(connection: Connection, job_id: int, planned: Iterable[PlannedShard]) -> None:
@@ -244,7 +256,7 @@ def _add(connection: Connection, job: AnyRow, chunk: Sequence[PlannedShard]) -> 
 def _known_leaves(connection: Connection, job: AnyRow, keys: Sequence[bytes]) -> dict[bytes, list[int]]:
     """Return, for every planned shard that an earlier equal job has ended with, the ids of what it ended as."""
     statement = (
-        select(shards.c.root_key, shards.c.job_id, shards.c.id, shards.c.state)
+        select(shards.c.root_key, shards.c.job_id, shards.c.id, shards.c.state, shards.c.dead)
         .join(jobs, jobs.c.id == shards.c.job_id)
         .where(
             shards.c.root_key.in_(keys),
@@ -260,8 +272,11 @@ def _known_leaves(connection: Connection, job: AnyRow, keys: Sequence[bytes]) ->
         families[row.root_key, row.job_id].append(row)
     ended = {ShardState.DONE, ShardState.DEAD, ShardState.SPLIT}
     known: dict[bytes, list[int]] = {}
+    least: dict[bytes, int] = {}
     for (root_key, _), members in families.items():
-        if {row.state for row in members} <= ended:
+        dead = sum(row.dead for row in members)
+        if {row.state for row in members} <= ended and dead <= least.get(root_key, dead):
+            least[root_key] = dead
             known[root_key] = [row.id for row in members if row.state != ShardState.SPLIT]
     return _without_passing_trouble(connection, known)
 

@@ -15,4 +15,7 @@ QUEUE_CPU = "hanmill.cpu"
 QUEUE_GPU = "hanmill.gpu"
 QUEUE_CONTROL = "hanmill.control"
 UNACKED = "unacked"
+UNACKED_INDEX = "unacked_index"
+#: The header of a message that names its shard.
+SHARD_HEADER = "shard"
 EPOCH = "hanmill.epoch"

@@ -60,8 +60,9 @@ def replay(engine: Engine, job_id: int) -> Replayed:
 
 def _standing(connection: Connection, job_id: int) -> list[AnyRow]:
     statement = (
-        select(dead_letters, shards.c.root_key)
+        select(dead_letters, shards.c.root_key, sources.c.version)
         .join(shards, shards.c.id == dead_letters.c.shard_id)
+        .outerjoin(sources, sources.c.id == dead_letters.c.source_id)
         .where(dead_letters.c.job_id == job_id, dead_letters.c.state == "standing")
         .order_by(dead_letters.c.id)
     )
@@ -115,7 +116,7 @@ def _shard_of(job_id: int, letter: AnyRow, half: int) -> dict[str, Any]:
     pieces: dict[str, Any] = {"documents": [letter.document_id]}
     if not letter.document_id:
         # A letter without a length stands for all that follows its offset.
-        pieces = {"files": [[letter.source_id, letter.offset, letter.length or -1]]}
+        pieces = {"files": [[letter.source_id, letter.offset, letter.length or -1, letter.version]]}
     return {
         "job_id": job_id,
         "kind": "map",

@@ -142,6 +142,8 @@ jobs = Table(
     Column("created_at", Double, nullable=False),
     Column("planner", String(32), comment="token of who plans it now"),
     Column("planner_until", Double, comment="silent for longer, a planner is taken for dead"),
+    Column("below_position", Integer, comment="its sources are those of its corpus below this position"),
+    Column("below_pack", Integer, comment="and its enqueued documents those below this pack"),
     Column("seal_at", Double, comment="an open job takes enqueued documents until then"),
     Column("sealed_at", Double, comment="nothing is complete before"),
     Column("finished_at", Double),

@@ -35,6 +35,8 @@ BATCH_BYTES = 1024 * 1024
 BATCH_DOCUMENTS = 1000
 #: Sources looked up by one statement.
 CHUNK = 500
+#: The reason of a dead letter that stands for a source, or a part of one, that nobody could read.
+SOURCE_UNAVAILABLE = "source_unavailable"
 
 
 @dataclass(slots=True)
@@ -75,8 +77,8 @@ class ShardInput:
         Raises `SourceChangedError` and `SourceUnavailableError`.
         """
         digest = hashlib.sha256()
-        for source_id, offset, length in self._pieces.get("files", ()):
-            source = self._source(source_id)
+        for source_id, offset, length, version in self._pieces.get("files", ()):
+            source = self._source(source_id, version)
             try:
                 self._check(source)
                 digest.update(content_digest(source.uri, _options(source), offset, length))
@@ -111,14 +113,14 @@ class ShardInput:
             yield batch
 
     def _items(self) -> Iterator[Document | DeadLetter]:
-        for source_id, offset, length in self._pieces.get("files", ()):
-            source = self._source(source_id)
+        for source_id, offset, length, version in self._pieces.get("files", ()):
+            source = self._source(source_id, version)
             try:
                 yield from self._read(source, offset, length)
             except SourceUnavailableError as error:
                 if not self._without_missing:
                     raise
-                yield DeadLetter(source.id, source.uri, offset, max(length, 0), "source_unavailable", str(error))
+                yield DeadLetter(source.id, source.uri, offset, max(length, 0), SOURCE_UNAVAILABLE, str(error))
         yield from self._enqueued(self._pieces.get("documents", ()))
 
     def _read(self, source: AnyRow, offset: int, length: int) -> Iterator[Document | DeadLetter]:
@@ -144,11 +146,11 @@ class ShardInput:
                 record = Record(row.key, row.text, 0, row.length, json.loads(row.metadata) if row.metadata else None)
                 yield Document(row.text, bytes(row.sha256), record, None, row.id)
 
-    def _source(self, source_id: int) -> AnyRow:
+    def _source(self, source_id: int, version: int) -> AnyRow:
         source = self._sources.get(source_id)
-        if source is None:
-            # Removed from the corpus after the shard was planned: planning again takes the shard away.
-            message = f"source {source_id} is no longer in the corpus"
+        if source is None or source.version != version:
+            # Changed or removed after the shard was planned: planning again takes the shard away.
+            message = f"source {source_id} is no longer in the corpus as it was planned"
             raise SourceChangedError(message)
         return source
 
@@ -168,37 +170,47 @@ class ShardInput:
                 found.append((source.id, size, stamp))
         return found
 
-    def halves(self) -> list[tuple[dict[str, Any], int]]:
-        """Return two pieces that together are this shard's, each with its size in bytes; none for a single record."""
+    def halves(self, *, unread: bool = False) -> list[tuple[dict[str, Any], int]]:
+        """Return two pieces that together are this shard's, each with its size in bytes; none for a single record.
+
+        `unread`: no source is opened, for that is what failed; a stretch of one source is not halved then.
+        """
         for kind in ("files", "documents"):
             items = self._pieces.get(kind, ())
             if len(items) > 1:
                 middle = len(items) // 2
                 return [self._sized({kind: list(part)}) for part in (items[:middle], items[middle:])]
-        if not self._pieces.get("files"):
+        if unread or not self._pieces.get("files"):
             return []
-        ((source_id, offset, length),) = self._pieces["files"]
-        source = self._source(source_id)
+        ((source_id, offset, length, version),) = self._pieces["files"]
+        source = self._source(source_id, version)
         self._check(source)
         starts = record_offsets(source.uri, _options(source), offset, length)
         if len(starts) < 2:  # noqa: PLR2004 - halves are two
             return []
         middle = starts[len(starts) // 2]
         rest = -1 if length == -1 else offset + length - middle
-        halves = ([source_id, offset, middle - offset], [source_id, middle, rest])
+        halves = ([source_id, offset, middle - offset, version], [source_id, middle, rest, version])
         return [self._sized({"files": [half]}) for half in halves]
 
     def _sized(self, pieces: dict[str, Any]) -> tuple[dict[str, Any], int]:
-        sizes = (
-            length if length >= 0 else self._source(source_id).size for source_id, _, length in pieces.get("files", ())
-        )
+        sizes = [
+            length if length >= 0 else self._source(source_id, version).size
+            for source_id, _, length, version in pieces.get("files", ())
+        ]
         return pieces, sum(sizes)
 
-    def as_letters(self, reason: str, detail: str) -> list[DeadLetter]:
-        """Return the dead letters of a shard that is given up: one for each of its pieces."""
+    def as_letters(self, reason: str, detail: str, *, unread: bool = False) -> list[DeadLetter]:
+        """Return the dead letters of a shard that is given up: one for each of its pieces.
+
+        `unread`: no source is opened to find the record's line and key.
+        """
         letters = []
-        for source_id, offset, length in self._pieces.get("files", ()):
-            source = self._source(source_id)
+        for source_id, offset, length, version in self._pieces.get("files", ()):
+            source = self._source(source_id, version)
+            if unread:
+                letters.append(DeadLetter(source.id, source.uri, offset, max(length, 0), reason, detail))
+                continue
             first = next(read(source.uri, _options(source), offset, length), None)
             at, size_bytes = (first.offset, first.length) if first else (offset, max(length, 0))
             line = line_number(source.uri, _options(source), at)

@@ -36,7 +36,8 @@ def save(connection: Connection, fingerprint: str, cut: Mapping[bytes, Sequence[
             "count": len(words),
             "tokens": json.dumps(words, ensure_ascii=False, separators=(",", ":")),
         }
-        for digest, words in cut.items()
+        # In one order, so that two workers who write the same texts do not wait for each other in a circle.
+        for digest, words in sorted(cut.items())
     ]
     insert_new(connection, tokens, rows)
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select, update
 
 from storage.engine import load_rows, now
-from storage.schema import generations, word_counts
+from storage.schema import generations, jobs, word_counts
 
 
 def make_generation(connection: Connection, corpus_id: int, fingerprint: str, job_id: int, digest: bytes) -> int:
@@ -29,17 +29,22 @@ def find_published(connection: Connection, corpus_id: int, fingerprint: str, dig
     return connection.scalar(statement.order_by(generations.c.id.desc()).limit(1))
 
 
-def publish(connection: Connection, generation_id: int) -> None:
-    """Let readers see a generation from now on, instead of any that was published before."""
-    connection.execute(update(generations).where(generations.c.id == generation_id).values(published_at=now()))
+def publish(connection: Connection, generation_id: int, job_id: int) -> None:
+    """Let readers see a generation, as the sum of a job."""
+    values = {"published_at": now(), "job_id": job_id}
+    connection.execute(update(generations).where(generations.c.id == generation_id).values(**values))
 
 
 def current_generation(connection: Connection, corpus_id: int, fingerprint: str | None = None) -> int | None:
-    """Return the generation that readers see: the last published (of a fingerprint, or its first digits, if named)."""
+    """Return the generation that readers see (of a fingerprint, or its first digits, if named).
+
+    It is that of the job which was planned last: an older job that ends later has seen less of the corpus.
+    """
     statement = (
         select(generations.c.id)
+        .join(jobs, jobs.c.id == generations.c.job_id)
         .where(generations.c.corpus_id == corpus_id, generations.c.published_at.is_not(None))
-        .order_by(generations.c.published_at.desc(), generations.c.id.desc())
+        .order_by(jobs.c.sealed_at.desc(), generations.c.published_at.desc(), generations.c.id.desc())
         .limit(1)
     )
     if fingerprint is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from billiard.exceptions import WorkerLostError
@@ -16,8 +17,9 @@ from storage import ledger
 from storage.broker_state import RedisState
 from storage.engine import transact
 from storage.errors import TransientError
-from storage.redis_keys import QUEUE_CONTROL
-from workers.bootstrap import Parts, parts
+from storage.redis_keys import QUEUE_CONTROL, SHARD_HEADER
+from workers.amqp_state import AmqpState
+from workers.bootstrap import parts
 from workers.dispatch import dispatch_job
 from workers.logs import configure_logging
 from workers.reconcile import QueueState, reconcile
@@ -42,6 +44,8 @@ class CeleryPublisher:
                     self._app.send_task(
                         RUN_SHARD,
                         kwargs={"shard": shard_id, "job": job_id},
+                        # The reconciler looks for it there, without opening the message.
+                        headers={SHARD_HEADER: shard_id},
                         queue=queue,
                         producer=producer,
                         retry=False,
@@ -52,9 +56,10 @@ class CeleryPublisher:
             raise TransientError(message) from error
 
 
-def queue_state(broker_url: str) -> QueueState | None:
-    """Return the look into the queue; None for RabbitMQ, which loses nothing by itself."""
-    return RedisState(broker_url) if broker_url.startswith("redis") else None
+def queue_state(app: Any) -> QueueState:
+    """Return the look into an application's queue."""
+    broker_url = str(app.conf.broker_url)
+    return RedisState(broker_url) if broker_url.startswith("redis") else AmqpState(app)
 
 
 @shared_task(name=RUN_SHARD, bind=True)
@@ -79,17 +84,11 @@ def worker_prefix(nodename: str | None, main_pid: int) -> str:
 def reconcile_task(self: Task[Any, Any]) -> None:
     """Free, put back, plan and dispatch whatever is due."""
     built = parts()
-    reconcile(built, CeleryPublisher(self.app), _queue_state(built))
+    reconcile(built, CeleryPublisher(self.app), _queue_state(self.app))
 
 
-_states: dict[str, QueueState | None] = {}
-
-
-def _queue_state(built: Parts) -> QueueState | None:
-    url = built.settings.broker_url
-    if url not in _states:
-        _states[url] = queue_state(url)
-    return _states[url]
+#: The look into the queue, opened once a process.
+_queue_state = lru_cache(maxsize=1)(queue_state)
 
 
 @shared_task(name=FREE_SHARD, bind=True)
@@ -102,7 +101,14 @@ def free_shard_task(self: Task[Any, Any], shard: int, job: int, worker: str) -> 
 
 # Tried again as long as the database is away: the documents stand nowhere else yet.
 @shared_task(
-    name=INGEST, bind=True, autoretry_for=(TransientError,), retry_backoff=True, retry_backoff_max=60, max_retries=None
+    name=INGEST,
+    bind=True,
+    # No row in the ledger stands for a message that was not taken yet: it must come again when its process dies.
+    reject_on_worker_lost=True,
+    autoretry_for=(TransientError,),
+    retry_backoff=True,
+    retry_backoff_max=60,
+    max_retries=None,
 )
 def ingest_task(
     self: Task[Any, Any],

@@ -1,14 +1,16 @@
 """The reconciler: frees what dead workers held, puts back what the queue lost, and lets the rest go on.
 
 It tells lost from waiting. After a flush or an empty restart Redis has forgotten its epoch, and everything QUEUED is
-lost. Otherwise messages are lost only if, in two passes one after the other, fewer stand in the queue than the ledger
-has QUEUED. What merely waits is not published again.
+lost. Otherwise a message is lost when its shard is QUEUED and, in two passes one after the other, the queue does not
+have it. What merely waits is not published again.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 from storage import job_ledger, ledger, marks
@@ -24,6 +26,7 @@ logger = logging.getLogger(__name__)
 _TURN = "reconciled_at"
 _EPOCH = "broker_epoch"
 _SUSPICION = "messages_missing_since"
+_SHARD_QUEUES = (QUEUE_CPU, QUEUE_GPU)
 
 
 class QueueState(Protocol):
@@ -41,12 +44,12 @@ class QueueState(Protocol):
         """Return how many messages stand in a queue."""
         ...
 
-    def held(self) -> int:
-        """Return how many messages workers hold unacknowledged."""
+    def shards_in(self, queues: Sequence[str], fresh_s: float) -> set[int]:
+        """Return the shards whose messages stand in some queues, or were fetched in the last `fresh_s` seconds."""
         ...
 
 
-def reconcile(parts: Parts, publisher: Publisher, queue: QueueState | None, *, at_once: bool = False) -> None:
+def reconcile(parts: Parts, publisher: Publisher, queue: QueueState, *, at_once: bool = False) -> None:
     """Do one pass, unless another process did one just now (`at_once`: in any case)."""
     engine, interval_s = parts.engine, parts.settings.reconcile_interval_s
     if not at_once and not transact(engine, lambda connection: marks.take_turn(connection, _TURN, interval_s / 2)):
@@ -54,26 +57,28 @@ def reconcile(parts: Parts, publisher: Publisher, queue: QueueState | None, *, a
     freed = transact(engine, ledger.free_lapsed)
     if freed:
         logger.warning("reconcile.leases_lapsed", extra={"shards": freed})
-    if queue is not None:
-        _put_back_lost(engine, queue)
+    _put_back_lost(parts, queue)
     for job_id in transact(engine, job_ledger.jobs_to_plan):
-        plan_job(engine, job_id, parts.settings.plan_sizes)
+        try:
+            plan_job(engine, job_id, parts.settings.plan_sizes)
+        except TransientError as error:
+            # Its planner is silent from now on, so that it is tried again; the other jobs must not wait for it.
+            logger.warning("reconcile.not_planned", extra={"job": job_id, "error": str(error)})
     dispatch_all(parts, publisher)
 
 
-def _put_back_lost(engine: Engine, queue: QueueState) -> None:
+def _put_back_lost(parts: Parts, queue: QueueState) -> None:
+    engine = parts.engine
     try:
         epoch = queue.epoch()
-        missing = _messages_missing(engine, queue)
+        with reading(engine) as connection:
+            known_epoch = marks.get(connection, _EPOCH)
+        if epoch is None or epoch != known_epoch:
+            _begin_epoch(engine, queue)
+        else:
+            _look_for_lost(engine, queue, parts.settings.lease_s)
     except TransientError as error:
         logger.warning("reconcile.broker_away", extra={"error": str(error)})
-        return
-    with reading(engine) as connection:
-        known_epoch = marks.get(connection, _EPOCH)
-    if epoch is None or epoch != known_epoch:
-        _begin_epoch(engine, queue)
-    else:
-        transact(engine, lambda connection: _judge(connection, missing=missing))
 
 
 def _begin_epoch(engine: Engine, queue: QueueState) -> None:
@@ -82,31 +87,32 @@ def _begin_epoch(engine: Engine, queue: QueueState) -> None:
     def work(connection: Connection) -> int:
         marks.put(connection, _EPOCH, mark)
         marks.put(connection, _SUSPICION, None)
-        return ledger.unqueue_older(connection, None)
+        return ledger.unqueue_all(connection)
 
     put_back = transact(engine, work)
     logger.warning("reconcile.epoch_began", extra={"shards": put_back})
 
 
-def _messages_missing(engine: Engine, queue: QueueState) -> bool:
-    # The queue is looked at first: a shard queued in between then only hides a loss until the next pass.
-    in_queue = queue.waiting(QUEUE_CPU) + queue.waiting(QUEUE_GPU)
-    held = queue.held()
+def _look_for_lost(engine: Engine, queue: QueueState, fresh_s: float) -> None:
+    # The ledger is looked at first: what is queued in between can then not be taken for lost.
     with reading(engine) as connection:
-        queued, leased = job_ledger.count_in_flight(connection)
-    # A message whose shard is leased stands with its worker; the others that workers hold are about to be leased.
-    return in_queue + max(0, held - leased) < queued
+        queued = job_ledger.queued_shards(connection)
+    if len(queued) <= sum(queue.waiting(name) for name in _SHARD_QUEUES):
+        # The usual case, and cheap: nothing can be missing.
+        transact(engine, lambda connection: marks.put(connection, _SUSPICION, None))
+        return
+    in_queue = queue.shards_in(_SHARD_QUEUES, fresh_s)
+    transact(engine, lambda connection: _judge(connection, queued, in_queue))
 
 
-def _judge(connection: Connection, *, missing: bool) -> None:
+def _judge(connection: Connection, queued: AbstractSet[int], in_queue: AbstractSet[int]) -> None:
     suspicion = marks.get(connection, _SUSPICION)
-    if not missing:
-        if suspicion is not None:
-            marks.put(connection, _SUSPICION, None)
-        return
-    if suspicion is None:
+    if queued <= in_queue:
+        marks.put(connection, _SUSPICION, None)
+    elif suspicion is None:
+        # A message that is on its way just now will be there, or its shard leased, at the next pass.
         marks.put(connection, _SUSPICION, json.dumps(job_ledger.moment(connection)))
-        return
-    put_back = ledger.unqueue_older(connection, json.loads(suspicion))
-    marks.put(connection, _SUSPICION, None)
-    logger.warning("reconcile.messages_lost", extra={"shards": put_back})
+    else:
+        put_back = ledger.unqueue_lost(connection, json.loads(suspicion), in_queue)
+        marks.put(connection, _SUSPICION, None)
+        logger.warning("reconcile.messages_lost", extra={"shards": put_back})

@@ -14,12 +14,12 @@ from typing import Any
 from storage import dead_letters, job_ledger, jobs, ledger
 from storage.corpora import restamp_source
 from storage.dead_letters import DeadLetter
-from storage.documents import Document, save_records
+from storage.documents import Document, delete_records, save_records
 from storage.engine import Connection, reading, transact
 from storage.errors import HanmillError, LeaseLostError, SourceChangedError, TransientError, UsageError
 from storage.ledger import Lease, Outcome
 from storage.planning import plan_job
-from storage.shard_input import Batch, ShardInput
+from storage.shard_input import SOURCE_UNAVAILABLE, Batch, ShardInput
 from storage.states import JobState
 from tasks.operation import Run, Save, ShardWork, as_merging, get_operation
 from workers.bootstrap import Parts
@@ -122,6 +122,7 @@ class ShardAttempt:
                 Outcome(known.documents, known.documents, 0, known.tokens, work.digest, known.partitions), None
             )
             return
+        self._forget_earlier_attempts()
         run = self._operation.start(work, self._parts.workplace)
         for batch in source.batches():
             self._take(run, batch)
@@ -165,7 +166,21 @@ class ShardAttempt:
             transact(self._parts.engine, work)
         self._pending = _Pending()
 
+    def _forget_earlier_attempts(self) -> None:
+        """Take back the dead letters that an attempt wrote before it ended: this one may come to others."""
+        if self._held.attempts > 1:
+
+            def work(connection: Connection) -> None:
+                self._fence(ledger.holds(connection, self._held))
+                dead_letters.clear(connection, self._held)
+
+            transact(self._parts.engine, work)
+
     def _save_pending(self, connection: Connection) -> None:
+        for letter in self._pending.letters:
+            if letter.reason == SOURCE_UNAVAILABLE:
+                # An earlier attempt may have read some of it before it went away.
+                delete_records(connection, letter.source_id, letter.offset, letter.length)
         save_records(connection, self._pending.documents)
         dead_letters.save(connection, self._held, self._pending.letters)
         for save in self._pending.saves:
@@ -221,19 +236,30 @@ class ShardAttempt:
             self._write(ledger.defer, str(error), _delay_s(self._held.deferrals))
             return
         # The lease is given back first: a shard whose sources are as they were after all stays and runs again.
-        self._write(ledger.defer, "a source changed", 0.0)
+        self._write(ledger.defer, "a source changed", _delay_s(0))
+        with reading(self._parts.engine) as connection:
+            if job_ledger.is_being_planned(connection, self._held.job_id):
+                # Many workers notice a change at once; if that planner came too early, one of them notices again.
+                return
         plan_job(self._parts.engine, self._held.job_id, self._parts.settings.plan_sizes)
 
     def _halve_or_bury(self) -> None:
         source = ShardInput(self._parts.engine, self._held.pieces or {}, self._parts.settings.readable_roots)
-        halves = source.halves()
+        settings = self._parts.settings
+        # Where even looking for the middle fails, or kills, the piece is given up unread.
+        unread = (
+            self._held.failures >= 2 * settings.max_failures
+            or self._held.losses >= 2 * settings.max_losses
+            or self._held.deferrals >= settings.max_deferrals
+        )
+        halves = source.halves(unread=unread)
         if halves:
             transact(self._parts.engine, lambda connection: ledger.split(connection, self._held, halves))
             return
         killed = self._held.failures < self._parts.settings.max_failures
         reason = "killed" if killed else "failed"
         detail = f"its worker died {self._held.losses} times" if killed else (self._held.error or "no reason is known")
-        self._bury(source.as_letters(reason, detail))
+        self._bury(source.as_letters(reason, detail, unread=unread))
 
     def _bury(self, letters: Sequence[DeadLetter]) -> None:
         def work(connection: Connection) -> None:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from storage import jobs, resources
-from storage.corpora import Refreshed, make_corpus, refresh_sources
-from storage.engine import Connection, Engine, transact
+from storage.corpora import Refreshed, lock_corpus, make_corpus, refresh_sources
+from storage.engine import Connection, Engine, reading, transact
 from storage.job_ledger import resume
 from storage.planning import Plan, plan_job
 from storage.sources import ListingOptions, list_sources
+from storage.states import OPEN_JOB_STATES
 from tasks.operation import Operation, fingerprint_of, get_operation
 from workers.bootstrap import Parts
 from workers.dispatch import Publisher, dispatch_job
@@ -86,14 +87,24 @@ def submit(parts: Parts, publisher: Publisher, order: Order) -> Submitted:
 def _submit_job(
     parts: Parts, publisher: Publisher, corpus_id: int, checked: CheckedOperation, priority: int
 ) -> SubmittedJob:
-    job_id, resumed = transact(parts.engine, lambda connection: _find_or_make(connection, corpus_id, checked, priority))
-    plan = plan_job(parts.engine, job_id, parts.settings.plan_sizes)
+    while True:
+        job_id, resumed = transact(
+            parts.engine, lambda connection: _find_or_make(connection, corpus_id, checked, priority)
+        )
+        plan = plan_job(parts.engine, job_id, parts.settings.plan_sizes)
+        with reading(parts.engine) as connection:
+            state = jobs.get(connection, job_id).state
+        # A job that ended before it was planned anew does not have what was just added.
+        if plan is not None or state in OPEN_JOB_STATES:
+            break
     dispatch_job(parts, publisher, job_id)
     return SubmittedJob(job_id, checked.operation.name, plan, resumed)
 
 
 def _find_or_make(connection: Connection, corpus_id: int, checked: CheckedOperation, priority: int) -> tuple[int, bool]:
     name, fingerprint = checked.operation.name, checked.fingerprint
+    # Two submits at once make one job.
+    lock_corpus(connection, corpus_id)
     unfinished = jobs.find_unfinished(connection, corpus_id, name, fingerprint)
     if unfinished is not None:
         resume(connection, unfinished)

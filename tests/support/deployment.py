@@ -38,8 +38,9 @@ class Deployment:
         values = {"reconcile_interval_s": 1.0, "lease_s": 10.0, **settings}
         self.settings = Settings(home=home, database_url=database_url, broker_url=broker_url, **values)
         self.parts: Parts = build_parts(self.settings)
-        self.publisher = CeleryPublisher(build_app(self.settings))
-        self._queue = queue_state(broker_url)
+        app = build_app(self.settings)
+        self.publisher = CeleryPublisher(app)
+        self._queue = queue_state(app)
 
     def environment(self) -> dict[str, str]:
         """Return the environment in which a worker of this deployment runs."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -9,7 +11,7 @@ import redis
 
 from storage.broker_state import RedisState
 from storage.errors import TransientError
-from storage.redis_keys import QUEUE_CPU, UNACKED
+from storage.redis_keys import QUEUE_CPU, SHARD_HEADER, UNACKED, UNACKED_INDEX
 
 
 @pytest.fixture
@@ -35,11 +37,25 @@ def test_an_epoch_stands_until_everything_is_forgotten(state: RedisState, client
     assert state.begin_epoch() != mark
 
 
-def test_what_waits_and_what_workers_hold_is_counted(state: RedisState, client: redis.Redis) -> None:
-    assert (state.waiting(QUEUE_CPU), state.held()) == (0, 0)
-    client.lpush(QUEUE_CPU, "one", "two")
-    client.hset(UNACKED, "tag", "three")
-    assert (state.waiting(QUEUE_CPU), state.held()) == (2, 1)
+def test_the_shards_of_messages_are_found_where_they_wait_and_where_they_were_just_fetched(
+    state: RedisState, client: redis.Redis
+) -> None:
+    def message(shard_id: int) -> str:
+        return json.dumps({"body": "", "headers": {SHARD_HEADER: shard_id}})
+
+    assert (state.waiting(QUEUE_CPU), state.shards_in([QUEUE_CPU], 60.0)) == (0, set())
+    client.lpush(QUEUE_CPU, message(1), message(2), json.dumps({"headers": {}}))
+    for tag, shard_id, age_s in (("fresh", 3, 1), ("stale", 4, 3600)):
+        client.hset(UNACKED, tag, json.dumps([json.loads(message(shard_id)), "", QUEUE_CPU]))
+        client.zadd(UNACKED_INDEX, {tag: time.time() - age_s})
+    assert state.waiting(QUEUE_CPU) == 3
+    assert state.shards_in([QUEUE_CPU], 60.0) == {1, 2, 3}
+
+
+def test_a_redis_that_refuses_is_a_passing_trouble(state: RedisState, client: redis.Redis) -> None:
+    client.config_set("maxmemory", "1")
+    with pytest.raises(TransientError, match="refuses"):
+        state.begin_epoch()
 
 
 def test_its_set_up_is_told(state: RedisState) -> None:

@@ -31,6 +31,11 @@ def make_generation(engine: Engine, digest: bytes = DIGEST, fingerprint: str = F
     return call(engine, word_counts.make_generation, make_corpus(engine), fingerprint, 1, digest)
 
 
+def publish(engine: Engine, generation_id: int, job_id: int | None = None) -> None:
+    """Let readers see a generation as the sum of a job, of a new one if none is named."""
+    call(engine, word_counts.publish, generation_id, job_id or make_job(engine))
+
+
 def words(engine: Engine, generation_id: int) -> list[tuple[str, int, int]]:
     with reading(engine) as connection:
         return [
@@ -157,26 +162,29 @@ class TestWordCounts:
         corpus_id = make_corpus(engine)
         first, second = make_generation(engine), make_generation(engine, b"e" * 32)
         assert call(engine, word_counts.current_generation, corpus_id) is None
-        call(engine, word_counts.publish, first)
+        publish(engine, first)
         assert call(engine, word_counts.current_generation, corpus_id) == first
-        call(engine, word_counts.publish, second)
+        publish(engine, second)
         assert call(engine, word_counts.current_generation, corpus_id) == second
 
-    def test_publishing_an_older_sum_again_makes_it_the_one_that_is_read(self, engine: Engine) -> None:
+    def test_what_is_read_is_the_sum_of_the_job_that_was_planned_last(self, engine: Engine) -> None:
         corpus_id = make_corpus(engine)
         older, newer = make_generation(engine), make_generation(engine, b"e" * 32)
-        for generation in (older, newer):
-            call(engine, word_counts.publish, generation)
-        # Instants of SQLite are whole milliseconds; the order must not hang on one.
-        call(engine, lambda connection: connection.exec_driver_sql("UPDATE generations SET published_at = 1000"))
-        call(engine, word_counts.publish, older)
-        assert call(engine, word_counts.current_generation, corpus_id) == older
+        first, second = make_job(engine), make_job(engine)
+        for job_id, sealed_at in ((first, 1000), (second, 2000)):
+            statement = f"UPDATE jobs SET sealed_at = {sealed_at} WHERE id = {job_id}"
+            call(engine, lambda connection, statement=statement: connection.exec_driver_sql(statement))
+        publish(engine, newer, second)
+        publish(engine, older, first)
+        assert call(engine, word_counts.current_generation, corpus_id) == newer, "the older job only ended later"
+        publish(engine, older, second)
+        assert call(engine, word_counts.current_generation, corpus_id) == older, "the newer job has the older sum"
 
     def test_a_generation_is_found_by_the_first_digits_of_its_fingerprint(self, engine: Engine) -> None:
         corpus_id = make_corpus(engine)
         first, second = make_generation(engine, fingerprint="ab" * 16), make_generation(engine, fingerprint="cd" * 16)
         for generation in (first, second):
-            call(engine, word_counts.publish, generation)
+            publish(engine, generation)
         assert call(engine, word_counts.current_generation, corpus_id, "abab") == first
         assert call(engine, word_counts.current_generation, corpus_id, "_b") is None
 
@@ -184,7 +192,7 @@ class TestWordCounts:
         corpus_id = make_corpus(engine)
         generation = make_generation(engine)
         assert call(engine, word_counts.find_published, corpus_id, FINGERPRINT, DIGEST) is None
-        call(engine, word_counts.publish, generation)
+        publish(engine, generation)
         assert call(engine, word_counts.find_published, corpus_id, FINGERPRINT, DIGEST) == generation
         assert call(engine, word_counts.find_published, corpus_id, FINGERPRINT, b"e" * 32) is None
 

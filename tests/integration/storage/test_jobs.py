@@ -101,7 +101,7 @@ def test_shards_of_ended_jobs_burden_nobody(engine: Engine) -> None:
     running, cancelled = make_job(engine, 3), make_job(engine, 3)
     call(engine, ledger.queue_due, running, 2)
     call(engine, job_ledger.cancel, cancelled)
-    assert call(engine, job_ledger.count_in_flight) == (2, 0)
+    assert len(call(engine, job_ledger.queued_shards)) == 2
     assert call(engine, job_ledger.count_unfinished, 100) == 3
     assert call(engine, job_ledger.count_unfinished, 2) == 2
 

@@ -92,15 +92,16 @@ def test_only_shards_queued_before_an_instant_are_put_back(engine: Engine, job_i
     call(engine, ledger.queue_due, job_id, 2)
     change_shard(engine, first, queued_at=1000.0)
     change_shard(engine, second, queued_at=2000.0)
-    assert call(engine, ledger.unqueue_older, 1000.0) == 1
+    assert call(engine, ledger.unqueue_lost, 1000.0, {first}) == 0
+    assert call(engine, ledger.unqueue_lost, 1000.0, set()) == 1
     assert (shard(engine, first).state, shard(engine, second).state) == ("PENDING", "QUEUED")
 
 
 def test_after_a_flush_everything_queued_is_put_back_and_nothing_leased(engine: Engine, job_id: int) -> None:
     first, *_ = call(engine, ledger.queue_due, job_id, 3)
     lease(engine, first)
-    assert call(engine, ledger.unqueue_older, None) == 2
-    assert call(engine, job_ledger.count_in_flight) == (0, 1)
+    assert call(engine, ledger.unqueue_all) == 2
+    assert call(engine, job_ledger.queued_shards) == set()
 
 
 def test_a_lease_counts_the_attempt_before_the_work(engine: Engine, job_id: int, shard_id: int) -> None:

@@ -14,7 +14,7 @@ from storage.corpora import prepare_sources, restamp_source
 from storage.dead_letters import DeadLetter
 from storage.documents import NewDocument, enqueue
 from storage.engine import AnyRow, reading
-from storage.planning import Plan, count_reused, plan_job
+from storage.planning import Plan, PlanSizes, count_reused, plan_job
 from storage.schema import dead_letters as letter_table
 from storage.schema import shards
 from storage.sources import ListedSource
@@ -32,6 +32,8 @@ from tests.support.builders import (
 )
 from tests.support.source_listing import listed, refresh, source_rows
 
+#: No pack is so small that it is put together with another.
+APART = PlanSizes(shard_bytes=1)
 THREE = [listed("a", 60), listed("b", 60), listed("c", 60)]
 
 
@@ -45,14 +47,14 @@ def planned_job(engine: Engine, found: Sequence[ListedSource] = ()) -> int:
     if found:
         refresh(engine, make_corpus(engine), found)
     job_id = make_job(engine, sealed=False)
-    assert plan_job(engine, job_id) is not None
+    assert plan_job(engine, job_id, APART) is not None
     return job_id
 
 
 def replan(engine: Engine, job_id: int, found: Sequence[ListedSource] = ()) -> Plan:
     if found:
         refresh(engine, make_corpus(engine), found)
-    plan = plan_job(engine, job_id)
+    plan = plan_job(engine, job_id, APART)
     assert plan is not None
     return plan
 
@@ -66,7 +68,7 @@ def files_of(engine: Engine, job_id: int) -> list[list[tuple[str, int, int]]]:
     """Return what every shard of a job reads: (name, offset, length)."""
     names = {row.id: row.uri.rpartition("/")[2] for row in source_rows(engine, make_corpus(engine))}
     return [
-        [(names[source_id], offset, length) for source_id, offset, length in json.loads(row.pieces)["files"]]
+        [(names[source_id], offset, length) for source_id, offset, length, _ in json.loads(row.pieces)["files"]]
         for row in shard_rows(engine, job_id)
     ]
 

@@ -14,7 +14,7 @@ from storage import job_ledger, jobs, ledger
 from storage.completion import advance_job
 from storage.documents import NewDocument, enqueue
 from storage.engine import reading
-from storage.planning import Plan, add_shards, documents_shard, plan_job
+from storage.planning import Plan, PlanSizes, add_shards, documents_shard, plan_job
 from storage.schema import attempts
 from storage.states import JobState, ShardState
 from tests.support.builders import (
@@ -122,6 +122,10 @@ def test_the_last_two_shards_of_a_job_do_not_overlook_each_other(engine: Engine)
         assert sum(at_once([partial(finish_and_end, held) for held in leases])) == 1
 
 
+#: No pack is so small that it is put together with another.
+APART = PlanSizes(shard_bytes=1)
+
+
 def test_of_many_planners_the_job_has_one_plan(engine: Engine) -> None:
     corpus_id = make_corpus(engine)
     for number in range(ROUNDS):
@@ -149,11 +153,11 @@ def test_documents_that_join_while_a_job_is_sealed_are_in_it_or_in_none(engine: 
 
             return call(engine, work)
 
-        joined, plan = at_once([join, partial(plan_job, engine, job_id)])
+        joined, plan = at_once([join, partial(plan_job, engine, job_id, APART)])
         # Who joined in time is planned; who came late may still be, for planning takes all that the corpus has.
         assert plan.shards in ({number + 1} if joined else {number, number + 1})
         assert len(shard_ids(engine, job_id)) == plan.shards
-        assert plan_job(engine, job_id) == Plan(number + 1, added=number + 1 - plan.shards)
+        assert plan_job(engine, job_id, APART) == Plan(number + 1, added=number + 1 - plan.shards)
 
 
 @pytest.mark.timeout(60)
