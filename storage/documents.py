@@ -215,9 +215,7 @@ def ranked_records(corpus_id: int, below: tuple[int, int] | None = None) -> Sele
     return statement.where(or_(from_source, and_(documents.c.source_id == 0, documents.c.pack < pack)))
 
 
-def count_shadowed(
-    connection: Connection, corpus_id: int, below: tuple[int, int] | None = None
-) -> tuple[int, int]:
+def count_shadowed(connection: Connection, corpus_id: int, below: tuple[int, int] | None = None) -> tuple[int, int]:
     """Return how many records of a job are identical to another of their key, and how many are replaced.
 
     A job's records are those of its corpus when it was planned: `below` the next source position and the next pack.

@@ -209,9 +209,14 @@ def load_rows(connection: Connection, table: Table, columns: Sequence[str], rows
     if connection.dialect.name == "postgresql":
         names = ", ".join(f'"{name}"' for name in columns)
         cursor: Any = connection.connection.cursor()
-        with cursor, cursor.copy(f'COPY "{table.name}" ({names}) FROM STDIN') as copy:
-            for row in rows:
-                copy.write_row(row)
+        statement = f'COPY "{table.name}" ({names}) FROM STDIN'
+        try:
+            with cursor, cursor.copy(statement) as copy:
+                for row in rows:
+                    copy.write_row(row)
+        except connection.dialect.loaded_dbapi.OperationalError as error:
+            # SQLAlchemy does not see this statement; `transact` must know the error all the same.
+            raise OperationalError(statement, None, error) from error
         return
     names = ", ".join(f'"{name}"' for name in columns)
     marks = ", ".join("?" for _ in columns)

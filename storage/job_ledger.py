@@ -197,12 +197,19 @@ def queued_shards(connection: Connection) -> set[int]:
     return set(connection.scalars(statement))
 
 
-def count_unfinished(connection: Connection, at_most: int) -> int:
-    """Return how many shards wait or run, of all jobs, counted no further than a limit."""
+def count_enqueued_unfinished(connection: Connection, at_most: int) -> int:
+    """Return how many shards of enqueued documents wait or run, of all jobs, counted no further than a limit.
+
+    Shards of files do not count: a bulk job over a large corpus is no reason to hold a feed back.
+    """
     some = (
         select(shards.c.id)
         .join(jobs, jobs.c.id == shards.c.job_id)
-        .where(jobs.c.state.in_(OPEN_JOB_STATES), shards.c.state.in_(UNFINISHED_SHARD_STATES))
+        .where(
+            jobs.c.state.in_(OPEN_JOB_STATES),
+            shards.c.state.in_(UNFINISHED_SHARD_STATES),
+            shards.c.pieces.startswith('{"documents"', autoescape=True),
+        )
         .limit(at_most)
     )
     return connection.scalar(select(func.count()).select_from(some.subquery())) or 0

@@ -18,7 +18,7 @@ from sqlalchemy.sql import func
 
 from storage.engine import now
 from storage.schema import attempts, dead_letters, jobs, shards
-from storage.states import ACTIVE_JOB_STATES, JobState, ShardState
+from storage.states import ACTIVE_JOB_STATES, OPEN_JOB_STATES, ShardState
 
 #: Shards named by one statement.
 CHUNK = 500
@@ -166,7 +166,7 @@ def _held(held: Lease) -> Any:
         shards.c.id == held.shard_id,
         shards.c.token == held.token,
         shards.c.state == ShardState.LEASED,
-        exists().where(jobs.c.id == shards.c.job_id, jobs.c.state.not_in([JobState.CANCELLED, JobState.FAILED])),
+        exists().where(jobs.c.id == shards.c.job_id, jobs.c.state.in_(OPEN_JOB_STATES)),
     )
 
 

@@ -29,6 +29,8 @@ from storage.states import ShardState
 
 #: Shards compared or written by one transaction.
 CHUNK = 500
+#: How many earlier jobs are asked for what they know.
+EARLIER_JOBS = 5
 #: Heaps' law: distinct words = factor · (bytes of text) ^ exponent.
 HEAPS_FACTOR = 7.1
 HEAPS_EXPONENT = 0.6
@@ -255,16 +257,21 @@ def _add(connection: Connection, job: AnyRow, chunk: Sequence[PlannedShard]) -> 
 
 def _known_leaves(connection: Connection, job: AnyRow, keys: Sequence[bytes]) -> dict[bytes, list[int]]:
     """Return, for every planned shard that an earlier equal job has ended with, the ids of what it ended as."""
-    statement = (
-        select(shards.c.root_key, shards.c.job_id, shards.c.id, shards.c.state, shards.c.dead)
-        .join(jobs, jobs.c.id == shards.c.job_id)
+    # Every job takes over what the one before it knew, so that the last few know everything.
+    earlier = (
+        select(jobs.c.id)
         .where(
-            shards.c.root_key.in_(keys),
             jobs.c.id != job.id,
             jobs.c.corpus_id == job.corpus_id,
             jobs.c.operation == job.operation,
             jobs.c.fingerprint == job.fingerprint,
         )
+        .order_by(jobs.c.id.desc())
+        .limit(EARLIER_JOBS)
+    )
+    statement = (
+        select(shards.c.root_key, shards.c.job_id, shards.c.id, shards.c.state, shards.c.dead)
+        .where(shards.c.root_key.in_(keys), shards.c.job_id.in_(list(connection.scalars(earlier))))
         .order_by(shards.c.job_id)
     )
     families: dict[tuple[bytes, int], list[AnyRow]] = defaultdict(list)

@@ -107,10 +107,10 @@ class Producer:
 
 
 def has_room(parts: Parts) -> bool:
-    """Say whether fewer shards than the high-water mark wait or run."""
+    """Say whether fewer shards of enqueued documents than the high-water mark wait or run."""
     high_water = parts.settings.high_water_shards
     with reading(parts.engine) as connection:
-        return job_ledger.count_unfinished(connection, high_water) < high_water
+        return job_ledger.count_enqueued_unfinished(connection, high_water) < high_water
 
 
 def _full(parts: Parts, stored: int) -> str:

@@ -56,7 +56,7 @@ class Settings(BaseSettings):
     max_deferrals: int = Field(default=6, gt=0, description="tries while a source is away, with growing pauses")
     window: int = Field(default=256, gt=0, description="messages of a job that stand in the queue at a time")
     high_water_shards: int = Field(
-        default=20_000, gt=0, description="unfinished shards above which producers must wait"
+        default=20_000, gt=0, description="unfinished shards of enqueued documents above which producers wait"
     )
     seal_after_s: float = Field(
         default=30.0, gt=0, description="seconds; a job of enqueued documents is open for so long"

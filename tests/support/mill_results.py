@@ -1,9 +1,15 @@
-"""Writes inputs for a mill without servers, and reads back what it made of them as its users would."""
+"""Opens a mill without servers, writes inputs for it, and reads back what it made of them as its users would."""
 
 from __future__ import annotations
 
+import atexit
 import json
-from collections.abc import Sequence
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +23,27 @@ from tests.support.reference import Counts
 
 #: The corpus that a test has if it has one.
 CORPUS = "c"
+
+
+@contextmanager
+def open_mill(home: Path, database_url: str, **settings: Any) -> Iterator[InlineMill]:
+    """Have a mill for the time of the context."""
+    mill = InlineMill(home, database_url, **settings)
+    mill.parts = replace(mill.parts, workplace=replace(mill.parts.workplace, cache_dir=_shared_cache_dir()))
+    # One connection stays open: without it SQLite would write its log back after every transaction.
+    with mill.parts.engine.connect() as keeper:
+        keeper.exec_driver_sql("SELECT 1")
+        keeper.rollback()
+        yield mill
+    mill.parts.engine.dispose()
+
+
+@cache
+def _shared_cache_dir() -> Path:
+    """Return where all mills of this process keep the compiled dictionary, which takes half a second to make."""
+    path = Path(tempfile.mkdtemp(prefix="hm-cache-"))
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return path
 
 
 def write_texts(path: Path, texts: Sequence[str], **fields: str) -> Path:

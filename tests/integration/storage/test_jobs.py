@@ -17,8 +17,10 @@ from tests.support.builders import (
     change_shard,
     end,
     finish_all,
+    job,
     make_corpus,
     make_job,
+    make_shards,
     shard_ids,
 )
 
@@ -102,8 +104,17 @@ def test_shards_of_ended_jobs_burden_nobody(engine: Engine) -> None:
     call(engine, ledger.queue_due, running, 2)
     call(engine, job_ledger.cancel, cancelled)
     assert len(call(engine, job_ledger.queued_shards)) == 2
-    assert call(engine, job_ledger.count_unfinished, 100) == 3
-    assert call(engine, job_ledger.count_unfinished, 2) == 2
+
+
+def test_a_bulk_job_does_not_hold_producers_back(engine: Engine) -> None:
+    bulk, feed = make_job(engine, 3), make_job(engine)
+    assert call(engine, job_ledger.count_enqueued_unfinished, 100) == 0
+    make_shards(engine, feed, 4, pieces='{"documents":[1]}')
+    assert call(engine, job_ledger.count_enqueued_unfinished, 100) == 4
+    assert call(engine, job_ledger.count_enqueued_unfinished, 2) == 2
+    call(engine, job_ledger.cancel, feed)
+    assert call(engine, job_ledger.count_enqueued_unfinished, 100) == 0
+    assert job(engine, bulk).state == "RUNNING"
 
 
 def test_a_job_is_shown_with_figures_that_add_up(engine: Engine) -> None:
