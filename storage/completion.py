@@ -36,7 +36,7 @@ def advance_job(connection: Connection, job_id: int, *, merges: bool) -> bool:
 def _end_documents(connection: Connection, job: AnyRow) -> bool:
     if connection.scalar(select(job_ledger.unfinished(job.id))) or job.sealed_at is None:
         return False
-    below = None if job.below_position is None else (job.below_position, job.below_pack)
+    below = None if job.below_position is None else (job.below_position, job.below_document)
     identical, replaced = count_shadowed(connection, job.corpus_id, below)
     values = {"identical": identical, "replaced": replaced}
     return job_ledger.end_job(connection, job.id, JobState.RUNNING, values)

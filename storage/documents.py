@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, case, delete, or_, select, text, update
+from sqlalchemy import Connection, Select, and_, case, or_, select, text, update
 from sqlalchemy.sql import func
 
 from storage.corpora import lock_corpus, next_pack
@@ -75,13 +75,6 @@ def save_records(connection: Connection, read: Sequence[Document]) -> None:
         if document.source is not None
     ]
     upsert(connection, documents, rows, ["corpus_id", "key", "source_id", "offset"], where=IN_SOURCE)
-
-
-def delete_records(connection: Connection, source_id: int, offset: int, length: int) -> None:
-    """Delete the rows of a stretch of a source; a length of 0 means to its end."""
-    behind = documents.c.offset >= offset
-    within = behind if length == 0 else behind & (documents.c.offset < offset + length)
-    connection.execute(delete(documents).where(documents.c.source_id == source_id, within))
 
 
 def _metadata(metadata: Mapping[str, Any] | None) -> str | None:
@@ -193,7 +186,7 @@ def ranked_records(corpus_id: int, below: tuple[int, int] | None = None) -> Sele
     """Return the statement of a corpus's records as its sources stand now, with `rank` 1 for the document of a key.
 
     `winner_sha256` is the text of the document that the record's key has. `below` leaves out sources from a position
-    on, and enqueued documents from a pack on.
+    on, and enqueued documents from an id on.
     """
     order = (documents.c.position.desc(), documents.c.offset.desc(), documents.c.id.desc())
     is_current = and_(sources.c.id == documents.c.source_id, sources.c.version == documents.c.source_version)
@@ -210,15 +203,15 @@ def ranked_records(corpus_id: int, below: tuple[int, int] | None = None) -> Sele
     )
     if below is None:
         return statement
-    position, pack = below
+    position, document_id = below
     from_source = and_(documents.c.source_id != 0, documents.c.position < position)
-    return statement.where(or_(from_source, and_(documents.c.source_id == 0, documents.c.pack < pack)))
+    return statement.where(or_(from_source, and_(documents.c.source_id == 0, documents.c.id < document_id)))
 
 
 def count_shadowed(connection: Connection, corpus_id: int, below: tuple[int, int] | None = None) -> tuple[int, int]:
     """Return how many records of a job are identical to another of their key, and how many are replaced.
 
-    A job's records are those of its corpus when it was planned: `below` the next source position and the next pack.
+    A job's records are those of its corpus when it was planned: `below` the next source position and the next document.
     """
     ranked = ranked_records(corpus_id, below).subquery()
     same = ranked.c.sha256 == ranked.c.winner_sha256

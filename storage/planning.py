@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -20,8 +19,8 @@ from sqlalchemy import Connection, Engine, delete, insert, literal, select, upda
 from sqlalchemy.sql import func
 
 from storage import job_ledger
-from storage.corpora import LARGEST_SHARD_BYTES, corpus_bytes, prepare_sources
-from storage.documents import ENQUEUED_POSITION, merge_small_packs
+from storage.corpora import LARGEST_SHARD_BYTES, corpus_bytes, lock_corpus, prepare_sources
+from storage.documents import merge_small_packs
 from storage.engine import AnyRow, now, reading, transact
 from storage.errors import LeaseLostError
 from storage.schema import corpora, dead_letters, documents, jobs, shards, sources
@@ -111,13 +110,16 @@ def _choose_bounds(connection: Connection, job: AnyRow, merge_words: int) -> tup
 
     What comes into the corpus from now on belongs to later jobs, also while this one is still being planned.
     """
-    statement = select(corpora.c.next_position, corpora.c.next_pack).where(corpora.c.id == job.corpus_id)
-    position, pack = connection.execute(statement).one()
+    # Whoever enqueues locks the corpus too: no document with a smaller id is still on its way.
+    lock_corpus(connection, job.corpus_id)
+    position = connection.scalar(select(corpora.c.next_position).where(corpora.c.id == job.corpus_id)) or 0
+    last = select(func.max(documents.c.id)).where(documents.c.corpus_id == job.corpus_id, documents.c.source_id == 0)
+    document_id = (connection.scalar(last) or 0) + 1
     # Partial counts that were made with another number of partitions still fit: both are powers of two.
     partitions = partitions_for(corpus_bytes(connection, job.corpus_id), merge_words)
-    values = {"partitions": partitions, "below_position": position, "below_pack": pack}
+    values = {"partitions": partitions, "below_position": position, "below_document": document_id}
     connection.execute(update(jobs).where(jobs.c.id == job.id).values(**values))
-    return position, pack
+    return position, document_id
 
 
 def partitions_for(text_bytes: int, merge_words: int) -> int:
@@ -150,15 +152,6 @@ def _chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
 def _finish(connection: Connection, job_id: int, planner: str) -> None:
     _copy_dead_letters(connection, job_id)
     job_ledger.seal(connection, job_id, planner)
-
-
-def planned_roots(engine: Engine, corpus_id: int, wanted: AbstractSet[bytes]) -> set[bytes]:
-    """Return which of some root keys planning would still find: those whose sources stand as they were."""
-    prepare_sources(engine, corpus_id)
-    with reading(engine) as connection:
-        everything = (ENQUEUED_POSITION, ENQUEUED_POSITION)
-        found = _planned_shards(connection, corpus_id, everything)
-        return {shard.root_key for shard in found if shard.root_key in wanted}
 
 
 def _planned_shards(connection: Connection, corpus_id: int, below: tuple[int, int]) -> Iterator[PlannedShard]:
@@ -195,10 +188,10 @@ def _packed(rows: Sequence[AnyRow]) -> Iterator[PlannedShard]:
     yield PlannedShard(_digest(identity), pieces, sum(row.size for row in rows))
 
 
-def _planned_documents(connection: Connection, corpus_id: int, below_pack: int) -> Iterator[PlannedShard]:
+def _planned_documents(connection: Connection, corpus_id: int, below_document: int) -> Iterator[PlannedShard]:
     statement = (
         select(documents.c.id, documents.c.pack, documents.c.sha256, documents.c.length)
-        .where(documents.c.corpus_id == corpus_id, documents.c.source_id == 0, documents.c.pack < below_pack)
+        .where(documents.c.corpus_id == corpus_id, documents.c.source_id == 0, documents.c.id < below_document)
         .order_by(documents.c.pack, documents.c.id)
     )
     rows = connection.execute(statement.execution_options(yield_per=1000))

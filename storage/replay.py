@@ -18,7 +18,6 @@ from storage import job_ledger
 from storage import jobs as job_rows
 from storage.engine import AnyRow, reading, transact
 from storage.errors import SourceUnavailableError, UsageError
-from storage.planning import planned_roots
 from storage.schema import dead_letters, shards, sources
 from storage.sources import source_stamp
 from storage.states import JobState, ShardState
@@ -48,7 +47,7 @@ def replay(engine: Engine, job_id: int) -> Replayed:
     if job.state != JobState.DONE_WITH_DEAD:
         message = f"job {job_id} is {job.state}: only a job that is done, with dead letters, can replay them"
         raise UsageError(message)
-    current = _still_as_planned(engine, job.corpus_id, letters)
+    current = _still_as_planned(engine, letters)
     good = [letter for letter in letters if letter.id in current]
     refused = [f"{letter.source} at {letter.offset}" for letter in letters if letter.id not in current]
     # The job stays closed until the last shard is in: an open one could begin to sum without it.
@@ -60,7 +59,7 @@ def replay(engine: Engine, job_id: int) -> Replayed:
 
 def _standing(connection: Connection, job_id: int) -> list[AnyRow]:
     statement = (
-        select(dead_letters, shards.c.root_key, sources.c.version)
+        select(dead_letters, shards.c.root_key, shards.c.pieces, sources.c.version)
         .join(shards, shards.c.id == dead_letters.c.shard_id)
         .outerjoin(sources, sources.c.id == dead_letters.c.source_id)
         .where(dead_letters.c.job_id == job_id, dead_letters.c.state == "standing")
@@ -69,11 +68,19 @@ def _standing(connection: Connection, job_id: int) -> list[AnyRow]:
     return list(connection.execute(statement))
 
 
-def _still_as_planned(engine: Engine, corpus_id: int, letters: Sequence[AnyRow]) -> set[int]:
-    """Return the ids of letters whose shard would be planned again just so, from a source that is as it was."""
-    roots = planned_roots(engine, corpus_id, {letter.root_key for letter in letters})
+def _still_as_planned(engine: Engine, letters: Sequence[AnyRow]) -> set[int]:
+    """Return the ids of letters whose source is as it was when their shard was planned; documents never change."""
     changed = _changed_sources(engine, {letter.source_id for letter in letters if letter.source_id})
-    return {letter.id for letter in letters if letter.root_key in roots and letter.source_id not in changed}
+    return {
+        letter.id
+        for letter in letters
+        if letter.document_id or (letter.source_id not in changed and letter.version == _planned_version(letter))
+    }
+
+
+def _planned_version(letter: AnyRow) -> int | None:
+    files = json.loads(letter.pieces).get("files", ())
+    return next((version for source_id, _, _, version in files if source_id == letter.source_id), None)
 
 
 def _changed_sources(engine: Engine, source_ids: set[int]) -> set[int]:

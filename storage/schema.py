@@ -143,7 +143,7 @@ jobs = Table(
     Column("planner", String(32), comment="token of who plans it now"),
     Column("planner_until", Double, comment="silent for longer, a planner is taken for dead"),
     Column("below_position", Integer, comment="its sources are those of its corpus below this position"),
-    Column("below_pack", Integer, comment="and its enqueued documents those below this pack"),
+    Column("below_document", Id, comment="and its enqueued documents those below this id"),
     Column("seal_at", Double, comment="an open job takes enqueued documents until then"),
     Column("sealed_at", Double, comment="nothing is complete before"),
     Column("finished_at", Double),

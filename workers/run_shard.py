@@ -14,12 +14,12 @@ from typing import Any
 from storage import dead_letters, job_ledger, jobs, ledger
 from storage.corpora import restamp_source
 from storage.dead_letters import DeadLetter
-from storage.documents import Document, delete_records, save_records
+from storage.documents import Document, save_records
 from storage.engine import Connection, reading, transact
 from storage.errors import HanmillError, LeaseLostError, SourceChangedError, TransientError, UsageError
 from storage.ledger import Lease, Outcome
 from storage.planning import plan_job
-from storage.shard_input import SOURCE_UNAVAILABLE, Batch, ShardInput
+from storage.shard_input import Batch, ShardInput
 from storage.states import JobState
 from tasks.operation import Run, Save, ShardWork, as_merging, get_operation
 from workers.bootstrap import Parts
@@ -177,10 +177,6 @@ class ShardAttempt:
             transact(self._parts.engine, work)
 
     def _save_pending(self, connection: Connection) -> None:
-        for letter in self._pending.letters:
-            if letter.reason == SOURCE_UNAVAILABLE:
-                # An earlier attempt may have read some of it before it went away.
-                delete_records(connection, letter.source_id, letter.offset, letter.length)
         save_records(connection, self._pending.documents)
         dead_letters.save(connection, self._held, self._pending.letters)
         for save in self._pending.saves:

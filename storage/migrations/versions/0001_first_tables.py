@@ -155,7 +155,7 @@ def _create_jobs() -> None:
         sa.Column("planner", sa.String(length=32), comment="token of who plans it now"),
         sa.Column("planner_until", sa.Double(), comment="silent for longer, a planner is taken for dead"),
         sa.Column("below_position", sa.Integer(), comment="its sources are those of its corpus below this position"),
-        sa.Column("below_pack", sa.Integer(), comment="and its enqueued documents those below this pack"),
+        sa.Column("below_document", ID, comment="and its enqueued documents those below this id"),
         sa.Column("seal_at", sa.Double(), comment="an open job takes enqueued documents until then"),
         sa.Column("sealed_at", sa.Double(), comment="nothing is complete before"),
         sa.Column("finished_at", sa.Double()),

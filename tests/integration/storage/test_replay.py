@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 
 from storage import job_ledger, jobs
 from storage.engine import AnyRow, reading, transact
 from storage.errors import UsageError
 from storage.replay import replay
-from storage.schema import dead_letters, shards
+from storage.schema import dead_letters, shards, sources
 from storage.states import JobState
 from storage.word_counts import by_count, current_generation
-from tests.support.builders import change_shard, job
+from tests.support.builders import job
 from tests.support.inline_mill import InlineMill
 from workers import run_shard as running
 
@@ -131,11 +131,11 @@ def test_each_replay_of_a_shard_numbers_its_children_on(mill: InlineMill, source
     assert halves == [2, 2]
 
 
-def test_a_letter_of_a_shard_that_planning_would_not_make_again_is_refused(mill: InlineMill, source: Path) -> None:
+def test_a_letter_from_an_earlier_version_of_its_source_is_refused(mill: InlineMill, source: Path) -> None:
     engine = mill.parts.engine
     (job_id,) = mill.run([source], "texts", "count")
     (letter,) = letters(engine, "standing")
-    change_shard(engine, letter.shard_id, root_key=b"o" * 32)
+    transact(engine, lambda connection: connection.execute(update(sources).values(version=sources.c.version + 1)))
     done = replay(engine, job_id)
     assert done.letters == 0
     assert done.refused == [f"{source} at {letter.offset}"]
