@@ -7,28 +7,31 @@ INPUT ?= $(SAMPLE)
 CORPUS ?= $(if $(filter $(SAMPLE),$(INPUT)),sample)
 # Further options, for example: make run ARGS="--do tokenize --workers 4".
 ARGS ?=
-# The build of torch for the extra `models`: none, cpu, cuda, or auto (what pip finds; a CPU build that lies on this
-# machine wins). MODELS=1 is short for TORCH=auto.
-MODELS ?= 0
-TORCH ?= $(if $(filter 1,$(MODELS)),auto,none)
+# The build of torch for the extra `models`: auto (the CPU build unless this machine has an NVIDIA driver), cpu, cuda, or
+# none: then nothing can be summarized or classified.
+TORCH ?= auto
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+HAS_GPU := $(wildcard /proc/driver/nvidia/version)
+# What `make run` does; without torch only what needs none.
+DO ?= $(if $(filter none,$(TORCH)),count$(comma)tokenize,count$(comma)tokenize$(comma)summarize$(comma)classify)
+comma := ,
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
 # Exported, not pasted into the recipe: a path may hold blanks and quotes.
 export INPUT CORPUS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format readme bench wheel clean
+.PHONY: help setup run test check format readme bench models wheel clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
-setup: $(VENV)/.base $(if $(filter-out none,$(TORCH)),$(VENV)/.torch-$(TORCH)) ## make .venv with everything (MODELS=1 or TORCH=cpu|cuda: with torch)
+setup: $(VENV)/.base $(if $(filter-out none,$(TORCH)),$(VENV)/.torch-$(TORCH)) ## make .venv with everything (TORCH=cpu|cuda|none picks the build of torch)
 
-run: setup ## count the words of the sample corpus, or of INPUT=path, into corpus CORPUS=name
+run: setup ## count, tokenize, summarize and classify the sample corpus, or INPUT=path, into corpus CORPUS=name
 	@# A corpus is named after its input, so that two inputs do not become one corpus by accident.
 	@name=$${INPUT%/}; name=$${name##*/}; name=$${name%%.*}; set -x; \
-	$(BIN)/hanmill run "$$INPUT" --corpus "$${CORPUS:-$${name:-here}}" $(ARGS)
+	$(BIN)/hanmill run "$$INPUT" --corpus "$${CORPUS:-$${name:-here}}" --do $(DO) $(ARGS)
 
 test: setup ## run every test but the benchmarks; what was skipped is listed with its reason
 	$(BIN)/python -m pytest -rs --numprocesses=auto --maxprocesses=4 $(ARGS)
@@ -49,6 +52,11 @@ readme: setup ## fill the README's settings table and tree from the code
 bench: setup ## measure the whole job against the serial reference loop (ARGS="--limit-mb 20" for a part of the text)
 	$(BIN)/python -m tests.bench.whole_job $(ARGS)
 
+models: setup ## train the models that come along anew, from the sets in HANMILL_TEST_DATA (minutes)
+	PYTHONPATH=. $(BIN)/python -m tasks.summarize.train_default
+	PYTHONPATH=. $(BIN)/python -m tasks.summarize.train_default_extract
+	PYTHONPATH=. $(BIN)/python -m tasks.classify.train_default
+
 wheel: setup ## build the wheel, install it into an empty environment and count the sample from there
 	VENV=$(VENV) .ci/try-wheel
 
@@ -63,8 +71,13 @@ $(VENV)/.base: pyproject.toml
 	@$(PIP) install --editable '.[postgres,dev]'
 	@touch $@
 
+# PyPI's build for Linux brings gigabytes of CUDA libraries. Where there is no GPU the CPU build is looked for first;
+# when its index does not answer, the other one serves as well.
 $(VENV)/.torch-auto: $(VENV)/.base
-	$(PIP) install --editable '.[models]'
+	@echo "Installing torch and what the models need ..."
+	$(if $(HAS_GPU),,@$(PIP) install --timeout 15 --retries 0 --no-deps --index-url $(TORCH_INDEX) torch==2.13.0 \
+	  2>/dev/null || true)
+	@$(PIP) install --editable '.[models]'
 	@touch $@
 
 $(VENV)/.torch-cpu: $(VENV)/.base

@@ -37,7 +37,7 @@ def _end_documents(connection: Connection, job: AnyRow) -> bool:
     if connection.scalar(select(job_ledger.unfinished(job.id))) or job.sealed_at is None:
         return False
     below = None if job.below_position is None else (job.below_position, job.below_document)
-    identical, replaced = count_shadowed(connection, job.corpus_id, below)
+    identical, replaced = count_shadowed(connection, job.corpus_id, below, job.id)
     values = {"identical": identical, "replaced": replaced}
     return job_ledger.end_job(connection, job.id, JobState.RUNNING, values)
 

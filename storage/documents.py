@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, case, or_, select, text, update
+from sqlalchemy import Connection, Select, and_, case, exists, or_, select, text, update
 from sqlalchemy.sql import func
 
 from storage.corpora import lock_corpus, next_pack
 from storage.engine import AnyRow, insert_new, now, upsert
-from storage.schema import documents, sources
+from storage.schema import dead_letters, documents, sources
 from storage.sources import Record
 
 #: Documents written or read by one statement.
@@ -208,15 +208,27 @@ def ranked_records(corpus_id: int, below: tuple[int, int] | None = None) -> Sele
     return statement.where(or_(from_source, and_(documents.c.source_id == 0, documents.c.id < document_id)))
 
 
-def count_shadowed(connection: Connection, corpus_id: int, below: tuple[int, int] | None = None) -> tuple[int, int]:
+def count_shadowed(
+    connection: Connection, corpus_id: int, below: tuple[int, int] | None = None, job_id: int | None = None
+) -> tuple[int, int]:
     """Return how many records of a job are identical to another of their key, and how many are replaced.
 
     A job's records are those of its corpus when it was planned: `below` the next source position and the next document.
+    Those that are dead letters of the job are counted there and not here.
     """
     ranked = ranked_records(corpus_id, below).subquery()
     same = ranked.c.sha256 == ranked.c.winner_sha256
     statement = select(
         func.coalesce(func.sum(case((same, 1), else_=0)), 0), func.coalesce(func.sum(case((~same, 1), else_=0)), 0)
     ).where(ranked.c.rank > 1)
+    if job_id is not None:
+        in_source = and_(
+            dead_letters.c.source_id == ranked.c.source_id,
+            dead_letters.c.offset == ranked.c.offset,
+            dead_letters.c.source_id != 0,
+        )
+        enqueued = and_(dead_letters.c.source_id == 0, dead_letters.c.document_id == ranked.c.id)
+        is_dead = exists().where(dead_letters.c.job_id == job_id, or_(in_source, enqueued))
+        statement = statement.where(~is_dead)
     identical, replaced = connection.execute(statement).one()
     return int(identical), int(replaced)

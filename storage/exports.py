@@ -10,22 +10,34 @@ import gzip
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Literal
 
 from sqlalchemy import Connection
 
+from storage import label_scores, summaries, tokens
 from storage.errors import UsageError
-from storage.tokens import export_rows
 from storage.word_counts import by_count
 
-What = Literal["counts", "tokens"]
+What = Literal["counts", "tokens", "summaries", "labels"]
 Row = Mapping[str, Any]
 
 #: What can be exported, and the columns of each.
-COLUMNS: dict[What, tuple[str, ...]] = {"counts": ("word", "count", "documents"), "tokens": ("key", "tokens")}
+COLUMNS: dict[What, tuple[str, ...]] = {
+    "counts": ("word", "count", "documents"),
+    "tokens": ("key", "tokens"),
+    "summaries": ("key", "summary", "model", "spans"),
+    "labels": ("key", "labels"),
+}
+#: About how many characters a row takes in memory.
+_ROW_CHARACTERS: dict[What, Callable[[Row], int]] = {
+    "counts": lambda row: len(row["word"]),
+    "tokens": lambda row: sum(map(len, row["tokens"])),
+    "summaries": lambda row: len(row["summary"]),
+    "labels": lambda row: sum(len(label["label"]) for label in row["labels"]),
+}
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 COMPRESSIONS = (".gz", ".zst")
 #: A batch of a Parquet file ends at so many rows, …
@@ -46,7 +58,27 @@ def count_rows_of(connection: Connection, generation_id: int) -> Iterator[Row]:
 def token_rows_of(connection: Connection, corpus_id: int, fingerprint: str) -> Iterator[Row]:
     """Yield the rows of tokens, in order of the keys."""
     _spill_to_disk(connection)
-    yield from export_rows(connection, corpus_id, fingerprint)
+    yield from tokens.export_rows(connection, corpus_id, fingerprint)
+
+
+def summary_rows_of(connection: Connection, corpus_id: int, fingerprint: str) -> Iterator[Row]:
+    """Yield the rows of summaries, in order of the keys."""
+    _spill_to_disk(connection)
+    yield from summaries.export_rows(connection, corpus_id, fingerprint)
+
+
+def label_rows_of(
+    connection: Connection, corpus_id: int, fingerprint: str, threshold: float | None = None
+) -> Iterator[Row]:
+    """Yield the rows of labels, in order of the keys.
+
+    The labels are those that were decided, or with a threshold those of at least that probability: 0 gives all.
+    """
+    _spill_to_disk(connection)
+    if threshold is None:
+        yield from label_scores.decided_rows(connection, corpus_id, fingerprint)
+    else:
+        yield from label_scores.scored_rows(connection, corpus_id, fingerprint, threshold)
 
 
 def _spill_to_disk(connection: Connection) -> None:
@@ -154,22 +186,28 @@ def _write_parquet(path: Path, what: What, rows: Iterable[Row]) -> int:
     import pyarrow as pa  # noqa: PLC0415 - wanted for one suffix only
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    types = {"count": pa.int64(), "documents": pa.int64(), "tokens": pa.list_(pa.string())}
+    types = {
+        "count": pa.int64(),
+        "documents": pa.int64(),
+        "tokens": pa.list_(pa.string()),
+        "spans": pa.list_(pa.list_(pa.int64())),
+        "labels": pa.list_(pa.struct([("label", pa.string()), ("score", pa.float64())])),
+    }
     schema = pa.schema([(column, types.get(column, pa.string())) for column in COLUMNS[what]])
     written = 0
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for batch in _batches(rows):
+        for batch in _batches(rows, _ROW_CHARACTERS[what]):
             writer.write_batch(pa.RecordBatch.from_pylist(batch, schema=schema))
             written += len(batch)
     return written
 
 
-def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+def _batches(rows: Iterable[Row], count_characters: Callable[[Row], int]) -> Iterator[list[Row]]:
     batch: list[Row] = []
     characters = 0
     for row in rows:
         batch.append(row)
-        characters += len(row["word"]) if "word" in row else sum(map(len, row["tokens"]))
+        characters += count_characters(row)
         if len(batch) == BATCH_ROWS or characters >= BATCH_CHARACTERS:
             yield batch
             batch, characters = [], 0

@@ -187,6 +187,12 @@ def active_jobs(connection: Connection) -> list[int]:
     return list(connection.scalars(statement.order_by(jobs.c.priority.desc(), jobs.c.id)))
 
 
+def active_operations(connection: Connection) -> list[str]:
+    """Return the operations of all jobs that have not ended."""
+    statement = select(jobs.c.operation).where(jobs.c.state.in_(OPEN_JOB_STATES)).distinct().order_by(jobs.c.operation)
+    return list(connection.scalars(statement))
+
+
 def queued_shards(connection: Connection) -> set[int]:
     """Return the shards that are QUEUED, of all jobs: a window of each at most."""
     statement = (

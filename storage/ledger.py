@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, exists, insert, select, update
+from sqlalchemy import Connection, and_, case, exists, insert, select, update
 from sqlalchemy.sql import func
 
-from storage.engine import now
+from storage.engine import AnyRow, now
 from storage.schema import attempts, dead_letters, jobs, shards
 from storage.states import ACTIVE_JOB_STATES, OPEN_JOB_STATES, ShardState
 
 #: Shards named by one statement.
 CHUNK = 500
+#: A shard that has lost so many workers is not computed in one batch with others any more: it may be what kills them.
+LOSSES_IN_COMPANY = 2
 #: Longest error text kept with a shard, in characters.
 ERROR_CHARS = 2000
 
@@ -116,12 +118,58 @@ def lease(connection: Connection, shard_id: int, worker: str, lease_s: float) ->
 
     The attempt is counted here, before the work, so that a shard that kills its worker cannot loop for ever.
     """
+    leases = _lease(connection, [shard_id], worker, lease_s)
+    return leases[0] if leases else None
+
+
+def lease_companions(
+    connection: Connection, first: Lease, worker: str, lease_s: float, *, max_bytes: int, max_shards: int
+) -> list[Lease]:
+    """QUEUED or PENDING → LEASED for due shards that may be computed in one batch with another, of any job.
+
+    They are of the same operation and fingerprint, and none has failed before, or lost two workers: such a one is
+    computed alone. Together they are at most `max_bytes` and `max_shards`, in the order in which they are due.
+    """
+    like = select(jobs.c.operation, jobs.c.fingerprint).where(jobs.c.id == first.job_id).subquery()
+    same = select(jobs.c.id).where(
+        jobs.c.operation == like.c.operation,
+        jobs.c.fingerprint == like.c.fingerprint,
+        jobs.c.state.in_(ACTIVE_JOB_STATES),
+    )
+    due = (
+        select(shards.c.id, shards.c.bytes)
+        .where(
+            shards.c.job_id.in_(list(connection.scalars(same))),
+            shards.c.state.in_([ShardState.QUEUED, ShardState.PENDING]),
+            shards.c.kind == "map",
+            shards.c.not_before <= now(),
+            shards.c.failures == 0,
+            shards.c.losses < LOSSES_IN_COMPANY,
+        )
+        .order_by(shards.c.id)
+        .limit(max_shards)
+        .with_for_update(skip_locked=True, of=shards)
+    )
+    chosen, total_bytes = [], 0
+    for row in connection.execute(due):
+        total_bytes += row.bytes
+        if total_bytes > max_bytes:
+            break
+        chosen.append(row.id)
+    leases: list[Lease] = []
+    for start in range(0, len(chosen), CHUNK):
+        leases += _lease(connection, chosen[start : start + CHUNK], worker, lease_s)
+    return leases
+
+
+def _lease(connection: Connection, shard_ids: Sequence[int], worker: str, lease_s: float) -> list[Lease]:
+    """Lease those of some shards that can be; one token for all, for it is always looked at beside the shard's id."""
     token = secrets.token_hex(16)
     job_is_active = exists().where(jobs.c.id == shards.c.job_id, jobs.c.state.in_(ACTIVE_JOB_STATES))
     statement = (
         update(shards)
         .where(
-            shards.c.id == shard_id,
+            shards.c.id.in_(shard_ids),
             shards.c.state.in_([ShardState.QUEUED, ShardState.PENDING]),
             shards.c.not_before <= now(),
             job_is_active,
@@ -137,13 +185,19 @@ def lease(connection: Connection, shard_id: int, worker: str, lease_s: float) ->
         )
         .returning(shards)
     )
-    row = connection.execute(statement).one_or_none()
-    if row is None:
-        return None
-    statement_attempt = insert(attempts).values(
-        shard_id=row.id, job_id=row.job_id, number=row.attempts, token=token, worker=worker, started_at=now()
+    rows = sorted(connection.execute(statement), key=lambda row: row.id)
+    if not rows:
+        return []
+    started_at = connection.scalar(select(now()))
+    common = {"token": token, "worker": worker, "started_at": started_at}
+    connection.execute(
+        insert(attempts),
+        [{"shard_id": row.id, "job_id": row.job_id, "number": row.attempts, **common} for row in rows],
     )
-    connection.execute(statement_attempt)
+    return [_as_lease(row, token) for row in rows]
+
+
+def _as_lease(row: AnyRow, token: str) -> Lease:
     return Lease(
         row.id,
         row.job_id,
@@ -170,10 +224,29 @@ def _held(held: Lease) -> Any:
     )
 
 
-def renew(connection: Connection, held: Lease, lease_s: float, bytes_done: int = 0) -> bool:
-    """Prolong the lease from this moment on; False when it is lost."""
-    statement = update(shards).where(_held(held)).values(lease_until=now() + lease_s, bytes_done=bytes_done)
-    return connection.execute(statement).rowcount == 1
+def renew_all(
+    connection: Connection, leases: Sequence[Lease], lease_s: float, bytes_done: Mapping[int, int]
+) -> set[int]:
+    """Prolong leases from this moment on, and note how far their shards are; return the shards still held."""
+    kept: set[int] = set()
+    for token in {held.token for held in leases}:
+        ids = [held.shard_id for held in leases if held.token == token]
+        for start in range(0, len(ids), CHUNK):
+            chunk = ids[start : start + CHUNK]
+            progress = case({shard_id: bytes_done.get(shard_id, 0) for shard_id in chunk}, value=shards.c.id, else_=0)
+            statement = (
+                update(shards)
+                .where(
+                    shards.c.id.in_(chunk),
+                    shards.c.token == token,
+                    shards.c.state == ShardState.LEASED,
+                    exists().where(jobs.c.id == shards.c.job_id, jobs.c.state.in_(OPEN_JOB_STATES)),
+                )
+                .values(lease_until=now() + lease_s, bytes_done=progress)
+                .returning(shards.c.id)
+            )
+            kept.update(connection.scalars(statement))
+    return kept
 
 
 def holds(connection: Connection, held: Lease) -> bool:

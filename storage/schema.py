@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Double,
@@ -266,6 +267,123 @@ tokens = Table(
     Column("fingerprint", String(32), primary_key=True),
     Column("count", Integer, nullable=False),
     Column("tokens", Text, nullable=False, comment="JSON list"),
+)
+
+label_sets = Table(
+    "label_sets",
+    metadata,
+    _id(),
+    Column("name", String(200), nullable=False),
+    Column("version", String(50), nullable=False),
+    Column("digest", LargeBinary(32), nullable=False, comment="of its labels in order, with their parents"),
+    Column("created_at", Double, nullable=False),
+    UniqueConstraint("name", "version", "digest"),
+    sqlite_autoincrement=True,
+)
+
+# A label is never renamed: other words make another set, and results point at the one they were made with.
+labels = Table(
+    "labels",
+    metadata,
+    _id(),
+    Column("label_set_id", ForeignKey("label_sets.id"), nullable=False),
+    Column("position", Integer, nullable=False, comment="from 0; of its score among the packed scores"),
+    Column("name", Word, nullable=False),
+    Column("parent", Integer, comment="position of the label that it implies"),
+    UniqueConstraint("label_set_id", "position"),
+    sqlite_autoincrement=True,
+)
+
+models = Table(
+    "models",
+    metadata,
+    _id(),
+    Column("digest", String(64), nullable=False, comment="in hex, of all that decides its results"),
+    Column("name", String(200), nullable=False),
+    Column("version", String(50), nullable=False),
+    Column("kind", String(20), nullable=False, comment="classifier or summarizer"),
+    Column("backend", String(50), nullable=False, comment="which code loads it"),
+    Column("path", Text, nullable=False, comment="absolute directory"),
+    Column("label_set_id", ForeignKey("label_sets.id"), comment="of a classifier, once it has scored a document"),
+    Column("metrics", Text, nullable=False, comment="JSON object: what was measured when it was made"),
+    Column("is_default", Boolean, nullable=False, comment="taken where no model is named"),
+    Column("created_at", Double, nullable=False),
+    Column("superseded_at", Double, comment="when another took its name; results may still point at it"),
+    Index("ix_models_digest", "digest"),
+    Index(
+        "uq_models_name",
+        "kind",
+        "name",
+        unique=True,
+        sqlite_where=text("superseded_at IS NULL"),
+        postgresql_where=text("superseded_at IS NULL"),
+    ),
+    Index(
+        "uq_models_default",
+        "kind",
+        unique=True,
+        sqlite_where=text("is_default"),
+        postgresql_where=text("is_default"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+summaries = Table(
+    "summaries",
+    metadata,
+    Column("sha256", LargeBinary(32), primary_key=True),
+    Column("fingerprint", String(32), primary_key=True),
+    Column("model", String(64), nullable=False, comment="digest of the model that made it"),
+    Column("summary", Text, nullable=False),
+    Column(
+        "spans", Text, nullable=False, comment="JSON list of [from, to], characters of the text; empty if generated"
+    ),
+)
+
+label_scores = Table(
+    "label_scores",
+    metadata,
+    Column("sha256", LargeBinary(32), primary_key=True),
+    Column("fingerprint", String(32), primary_key=True),
+    Column("model", String(64), nullable=False, comment="digest of the model that scored it"),
+    Column("label_set_id", Id, nullable=False),
+    Column("scale", Double, nullable=False, comment="the probability of a score s is 1 / (1 + exp(-scale * s))"),
+    Column("scores", Blob, nullable=False, comment="of every label by position, 4-byte little-endian floats"),
+)
+
+document_labels = Table(
+    "document_labels",
+    metadata,
+    Column("sha256", LargeBinary(32), primary_key=True),
+    Column("fingerprint", String(32), primary_key=True),
+    Column("label_id", Id, primary_key=True, autoincrement=False),
+    Column("score", Double, nullable=False, comment="probability"),
+    Index("ix_document_labels_label_id_fingerprint", "label_id", "fingerprint"),
+)
+
+batch_runs = Table(
+    "batch_runs",
+    metadata,
+    _id(),
+    Column("operation", String(50), nullable=False),
+    Column("fingerprint", String(32), nullable=False),
+    Column("model", String(64), nullable=False, comment="its digest"),
+    Column("device", String(50), nullable=False),
+    Column("finished_at", Double, nullable=False),
+    Column("shards", Integer, nullable=False),
+    Column("documents", BigInteger, nullable=False),
+    Column("batches", Integer, nullable=False),
+    Column("tokens", BigInteger, nullable=False, comment="positions that held text"),
+    Column("padded_tokens", BigInteger, nullable=False, comment="positions that were computed"),
+    Column("batch_fill", Double, nullable=False, comment="share of the token budget that was computed"),
+    Column("token_budget", BigInteger, nullable=False, comment="at the end of the run"),
+    Column("out_of_memory", Integer, nullable=False, comment="how often the device was too small"),
+    Column("elapsed_s", Double, nullable=False),
+    Column("forward_s", Double, nullable=False, comment="on the device"),
+    Column("waiting_s", Double, nullable=False, comment="the device waited for data"),
+    Column("writing_s", Double, nullable=False, comment="in the writing thread"),
+    Index("ix_batch_runs_fingerprint", "fingerprint", "id"),
+    sqlite_autoincrement=True,
 )
 
 dead_letters = Table(

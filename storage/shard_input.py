@@ -224,6 +224,28 @@ class ShardInput:
         return letters
 
 
+class Letters:
+    """Makes the dead letters of documents that were read well and can have no result."""
+
+    def __init__(self) -> None:
+        # Of each source, where lines were counted to: counted from its start for every letter, a file of nothing else
+        # would be read once for each.
+        self._places: dict[int, tuple[int, int]] = {}
+
+    def letter(self, document: Document, reason: str, detail: str) -> DeadLetter:
+        """Return a document's dead letter."""
+        record, source = document.record, document.source
+        if source is None:
+            key, length, document_id = record.key, record.length, document.document_id
+            return DeadLetter(0, ENQUEUED, 0, length, reason, detail, None, key, document_id)
+        since = self._places.get(source.id, (0, 1))
+        if since[0] > record.offset:
+            since = (0, 1)
+        line = line_number(source.uri, _options(source), record.offset, since=since)
+        self._places[source.id] = (record.offset, line)
+        return DeadLetter(source.id, source.uri, record.offset, record.length, reason, detail, line, record.key)
+
+
 #: What stands for the source of a document that a producer gave by value.
 ENQUEUED = "enqueued"
 

@@ -5,18 +5,27 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from storage.documents import Document
 from storage.engine import Connection, Engine
 from storage.errors import UsageError
 
+if TYPE_CHECKING:
+    from tasks.nn.backend import AnyBackend
+
 #: Every operation and the module that defines its `OPERATION`; imported when it is first asked for, so that
 #: counting never loads what labelling needs.
-OPERATION_MODULES = {"count": "tasks.count.operation", "tokenize": "tasks.tokenize.operation"}
+OPERATION_MODULES = {
+    "count": "tasks.count.operation",
+    "tokenize": "tasks.tokenize.operation",
+    "summarize": "tasks.summarize.operation",
+    "classify": "tasks.classify.operation",
+}
 
 #: Writes a result inside the transaction in which its shard's lease is checked.
 Save = Callable[[Connection], None]
@@ -31,6 +40,19 @@ class Workplace:
     cache_dir: Path
     #: Returns a user dictionary or a stop word list by its digest.
     load_resource: Callable[[str], bytes]
+    #: Where models compute: `cpu`, `cuda:0`, …
+    device: str = "cpu"
+    #: The key for a served model; never logged, never written into the database.
+    endpoint_key: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What an operation finds where a job is ordered."""
+
+    engine: Engine
+    #: Stores a user dictionary or a stop word list and returns its digest.
+    add_resource: Callable[[bytes], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +106,10 @@ class Operation(Protocol):
     queue: str
     #: True when results belong to the corpus and come by a merge; false when each document has its own.
     merges: bool
+    #: True when a model computes texts in batches that reach across shards.
+    uses_model: bool
 
-    def parameters(self, options: Mapping[str, Any], add_resource: Callable[[bytes], str]) -> dict[str, Any]:
+    def parameters(self, options: Mapping[str, Any], intake: Intake) -> dict[str, Any]:
         """Check a user's options and return them as JSON; raises `UsageError`."""
         ...
 
@@ -97,12 +121,32 @@ class Operation(Protocol):
         """Load once what every run needs; called before a worker forks its processes too."""
         ...
 
+
+class ShardOperation(Operation, Protocol):
+    """An operation that computes one shard at a time."""
+
     def start(self, work: ShardWork, workplace: Workplace) -> Run:
         """Begin a shard."""
         ...
 
 
-class MergingOperation(Operation, Protocol):
+class ModelOperation(Operation, Protocol):
+    """An operation whose texts a model computes; results are kept by text, so that no text is computed twice."""
+
+    def open_backend(self, parameters: Mapping[str, Any], workplace: Workplace) -> AnyBackend:
+        """Load the model onto the workplace's device; raises `UsageError` saying why it cannot be."""
+        ...
+
+    def known(self, connection: Connection, fingerprint: str, digests: Sequence[bytes]) -> AbstractSet[bytes]:
+        """Return those of some texts, by digest, that have a result."""
+        ...
+
+    def save(self, connection: Connection, fingerprint: str, backend: AnyBackend, results: Mapping[bytes, Any]) -> None:
+        """Write what a backend made of texts; what is there already is the same."""
+        ...
+
+
+class MergingOperation(ShardOperation, Protocol):
     """An operation whose shards leave partial results, which a merge sums."""
 
     def known(self, work: ShardWork, workplace: Workplace) -> KnownShard | None:
@@ -126,6 +170,19 @@ def get_operation(name: str) -> Operation:
 def as_merging(operation: Operation) -> MergingOperation | None:
     """Return an operation as one that merges, or None when its results belong to documents."""
     return cast(MergingOperation, operation) if operation.merges else None
+
+
+def as_model(operation: Operation) -> ModelOperation | None:
+    """Return an operation as one whose texts a model computes, or None when it computes by shard."""
+    return cast(ModelOperation, operation) if operation.uses_model else None
+
+
+def as_per_shard(operation: Operation) -> ShardOperation:
+    """Return an operation as one that computes a shard at a time; raises `TypeError` when it does not."""
+    if operation.uses_model:
+        message = f"{operation.name} computes in batches, not by shard"
+        raise TypeError(message)
+    return cast(ShardOperation, operation)
 
 
 def fingerprint_of(operation: Operation, parameters: Mapping[str, Any]) -> str:

@@ -35,7 +35,10 @@ def build_parts(settings: Settings) -> Parts:
         with reading(engine) as connection:
             return resources.load(connection, digest)
 
-    return Parts(settings, engine, Workplace(engine, settings.cache_dir, load_resource))
+    workplace = Workplace(
+        engine, settings.cache_dir, load_resource, endpoint_key=settings.endpoint_key.get_secret_value()
+    )
+    return Parts(settings, engine, workplace)
 
 
 def make_home(home: Path) -> None:

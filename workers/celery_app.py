@@ -57,6 +57,8 @@ def _configuration(settings: Settings) -> dict[str, Any]:
         "task_track_started": True,
         "worker_send_task_events": True,
         "task_send_sent_event": False,
+        # Importing PyTorch in a spawned process takes longer than the 4 s after which the pool would kill it.
+        "worker_proc_alive_timeout": 120.0,
         "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,
         # Any number of beats may run; each worker asks for the same by a timer of its own.

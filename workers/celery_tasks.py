@@ -17,7 +17,7 @@ from storage import ledger
 from storage.broker_state import RedisState
 from storage.engine import transact
 from storage.errors import TransientError
-from storage.redis_keys import QUEUE_CONTROL, SHARD_HEADER
+from storage.redis_keys import QUEUE_CONTROL, QUEUE_CPU, SHARD_HEADER
 from workers.amqp_state import AmqpState
 from workers.bootstrap import parts
 from workers.dispatch import dispatch_job
@@ -63,11 +63,11 @@ def queue_state(app: Any) -> QueueState:
 
 
 @shared_task(name=RUN_SHARD, bind=True)
-def run_shard_task(self: Task[Any, Any], shard: int, job: int) -> None:
+def run_shard_task(self: Task[Any, Any], shard: int, job: int) -> None:  # noqa: ARG001 - `free_shard` needs it
     """Run one shard, then let the next one go."""
     built = parts()
-    if run_shard(built, shard, worker_name(self.request.hostname)) is not None:
-        dispatch_job(built, CeleryPublisher(self.app), job)
+    for job_id in sorted(run_shard(built, shard, worker_name(self.request.hostname))):
+        dispatch_job(built, CeleryPublisher(self.app), job_id)
 
 
 def worker_name(nodename: str | None) -> str:
@@ -131,8 +131,10 @@ def _configure_logging(loglevel: int | str | None = None, **_: Any) -> None:
 
 
 @worker_init.connect
-def _prepare_parent(**_: Any) -> None:
+def _prepare_parent(sender: Any = None, **_: Any) -> None:
     """Load the default dictionary before the fork: the processes then share its 100 MB."""
+    if sender is not None and QUEUE_CPU not in sender.app.amqp.queues.consume_from:
+        return
     settings = load_settings()
     from tasks.segmentation import load_default_segmenter  # noqa: PLC0415 - a command that only sends needs no jieba
 

@@ -1,9 +1,10 @@
-"""Renews a lease while its shard runs, from a thread of its own, and tells the run when the lease is lost."""
+"""Renews leases while their shards run, from a thread of its own, and tells the run when one is lost."""
 
 from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -19,16 +20,17 @@ RENEWALS_PER_LEASE = 4
 
 
 class Heartbeat:
-    """A context in which one lease is kept alive; `bytes_done` is what progress shows of the shard."""
+    """A context in which leases are kept alive; `bytes_done` is what progress shows of each shard."""
 
-    def __init__(self, engine: Engine, held: Lease, lease_s: float) -> None:
-        self.bytes_done = 0
+    def __init__(self, engine: Engine, leases: Sequence[Lease], lease_s: float) -> None:
+        self.bytes_done = {held.shard_id: 0 for held in leases}
         self._engine = engine
-        self._held = held
+        self._leases = {held.shard_id: held for held in leases}
         self._lease_s = lease_s
+        self._lost: set[int] = set()
         self._stop = threading.Event()
-        self._lost = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name=f"heartbeat-{held.shard_id}", daemon=True)
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Self:
         """Start to renew."""
@@ -42,23 +44,37 @@ class Heartbeat:
         self._stop.set()
         self._thread.join()
 
-    def check(self) -> None:
+    def ended(self, shard_id: int) -> None:
+        """Renew a shard's lease no more: it has come to its end."""
+        with self._lock:
+            self._leases.pop(shard_id, None)
+
+    def is_lost(self, shard_id: int) -> bool:
+        """Say whether the lease of a shard is known to be lost."""
+        return shard_id in self._lost
+
+    def check(self, shard_id: int) -> None:
         """Raise `LeaseLostError` when the lease is known to be lost: going on would be for nothing."""
-        if self._lost.is_set():
-            message = f"the lease of shard {self._held.shard_id} is lost"
+        if self.is_lost(shard_id):
+            message = f"the lease of shard {shard_id} is lost"
             raise LeaseLostError(message)
 
     def _beat(self) -> None:
         while not self._stop.wait(self._lease_s / RENEWALS_PER_LEASE):
+            with self._lock:
+                leases = list(self._leases.values())
             try:
-                held = transact(
+                kept = transact(
                     self._engine,
-                    lambda connection: ledger.renew(connection, self._held, self._lease_s, self.bytes_done),
+                    lambda connection: ledger.renew_all(connection, leases, self._lease_s, self.bytes_done),  # noqa: B023 - called at once
                 )
             except TransientError as error:
-                # The lease may still hold when the database is back; the commit will tell.
-                logger.warning("heartbeat.failed", extra={"shard": self._held.shard_id, "error": str(error)})
+                # The leases may still hold when the database is back; the commit will tell.
+                logger.warning("heartbeat.failed", extra={"shards": len(leases), "error": str(error)})
                 continue
-            if not held:
-                self._lost.set()
-                return
+            with self._lock:
+                # What came to its end in the meantime is not held either, and not lost.
+                gone = [held.shard_id for held in leases if held.shard_id not in kept and held.shard_id in self._leases]
+                for shard_id in gone:
+                    del self._leases[shard_id]
+            self._lost.update(gone)

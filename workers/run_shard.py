@@ -1,49 +1,53 @@
 """One shard from lease to commit: read, compute, write. Knows no queue; `celery_tasks.py` calls it.
 
-Everything that can go wrong ends in one of the ledger's transitions: done, failed, deferred, split, dead.
+Shards whose texts a model computes go to `run_batch.py`. How a shard ends that does not end well: `shard_ends.py`.
 """
 
 from __future__ import annotations
 
 import logging
-import random
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from storage import dead_letters, job_ledger, jobs, ledger
-from storage.corpora import restamp_source
+from storage import dead_letters, jobs, ledger
 from storage.dead_letters import DeadLetter
 from storage.documents import Document, save_records
-from storage.engine import Connection, reading, transact
-from storage.errors import HanmillError, LeaseLostError, SourceChangedError, TransientError, UsageError
+from storage.engine import AnyRow, Connection, reading, transact
 from storage.ledger import Lease, Outcome
-from storage.planning import plan_job
 from storage.shard_input import Batch, ShardInput
-from storage.states import JobState
-from tasks.operation import Run, Save, ShardWork, as_merging, get_operation
+from tasks.operation import Run, Save, ShardOperation, ShardWork, as_merging, as_model, as_per_shard, get_operation
 from workers.bootstrap import Parts
 from workers.heartbeat import Heartbeat
+from workers.shard_ends import ShardEnds, fence
 
 logger = logging.getLogger(__name__)
 
 #: Results are written ahead of the shard's end when the documents they belong to reach this many bytes, so that no
 #: transaction is long and no shard is held in memory.
 FLUSH_BYTES = 4 * 1024 * 1024
-#: Longest pause between two tries of a shard, in seconds.
-MAX_DELAY_S = 60.0
 
 
-def run_shard(parts: Parts, shard_id: int, worker: str) -> int | None:
-    """Run a shard if it can be claimed; return its job's id, or None when there was nothing to do."""
+def run_shard(parts: Parts, shard_id: int, worker: str) -> set[int]:
+    """Run a shard if it can be claimed, and others with it if a model computes them; return the jobs they are of."""
     settings = parts.settings
     held = transact(parts.engine, lambda connection: ledger.lease(connection, shard_id, worker, settings.lease_s))
     if held is None:
         logger.debug("shard.not_claimed", extra={"shard": shard_id})
-        return None
-    with Heartbeat(parts.engine, held, settings.lease_s) as heartbeat:
-        ShardAttempt(parts, held, heartbeat).run()
-    return held.job_id
+        return set()
+    with reading(parts.engine) as connection:
+        job = jobs.get(connection, held.job_id)
+    model = as_model(get_operation(job.operation))
+    if model is not None:
+        from workers.run_batch import run_batch  # noqa: PLC0415 - counting needs no PyTorch
+
+        return run_batch(parts, model, held, worker)
+    with Heartbeat(parts.engine, [held], settings.lease_s) as heartbeat:
+        ShardAttempt(parts, held, heartbeat, job).run()
+    return {held.job_id}
+
+
+def work_of(job: AnyRow, digest: bytes | None = None, partition: int | None = None) -> ShardWork:
+    """Return what a shard of a job is to its operation."""
+    return ShardWork(job.id, job.corpus_id, job.fingerprint, jobs.parameters(job), job.partitions, digest, partition)
 
 
 @dataclass(slots=True)
@@ -59,48 +63,32 @@ class _Pending:
 class ShardAttempt:
     """One attempt at one shard, under one lease."""
 
-    def __init__(self, parts: Parts, held: Lease, heartbeat: Heartbeat) -> None:
+    def __init__(self, parts: Parts, held: Lease, heartbeat: Heartbeat, job: AnyRow) -> None:
         self._parts = parts
         self._held = held
         self._heartbeat = heartbeat
-        with reading(parts.engine) as connection:
-            self._job = jobs.get(connection, held.job_id)
-        self._operation = get_operation(self._job.operation)
+        self._job = job
+        self._operation: ShardOperation = as_per_shard(get_operation(job.operation))
+        self._ends = ShardEnds(parts, held)
         self._pending = _Pending()
         self._documents_in = 0
         self._dead = 0
 
     def run(self) -> None:
         """Run the shard to one of its ends; only a bug gets out of here, and it is written down before."""
-        fields = {"job": self._held.job_id, "shard": self._held.shard_id, "attempt": self._held.attempts}
         try:
             self._dispatch()
-        except LeaseLostError:
-            logger.warning("shard.lease_lost", extra=fields)
-        except SourceChangedError as error:
-            logger.info("shard.source_changed", extra={**fields, "error": str(error)})
-            self._plan_again()
-        except (TransientError, UsageError) as error:
-            # A usage error here is this worker's set-up (its input roots, say): no fault of the shard's.
-            logger.warning("shard.deferred", extra={**fields, "error": str(error)})
-            self._write(ledger.defer, str(error), _delay_s(self._held.deferrals))
-        except Exception as error:
-            # MemoryError too: let out, it would end Celery's main process.
-            text = str(error) if isinstance(error, HanmillError) else f"{type(error).__name__}: {error}"
-            logger.warning("shard.failed", extra={**fields, "error": text}, exc_info=logger.isEnabledFor(logging.DEBUG))
-            self._write(ledger.fail, text, _delay_s(self._held.failures))
+        except Exception as error:  # noqa: BLE001 - every error has its end
+            self._ends.end_by(error)
         else:
+            fields = {"job": self._held.job_id, "shard": self._held.shard_id, "attempt": self._held.attempts}
             logger.info("shard.ended", extra=fields)
 
-    def _write(self, transition: Any, error: str, delay_s: float) -> None:
-        transact(self._parts.engine, lambda connection: transition(connection, self._held, error, delay_s))
-
     def _dispatch(self) -> None:
-        settings = self._parts.settings
         if self._held.kind == "merge":
             self._merge()
-        elif self._held.failures >= settings.max_failures or self._held.losses >= settings.max_losses:
-            self._halve_or_bury()
+        elif self._ends.is_exhausted():
+            self._ends.halve_or_bury()
         else:
             self._map()
 
@@ -115,7 +103,7 @@ class ShardAttempt:
             without_missing=self._held.deferrals >= settings.max_deferrals,
         )
         merging = as_merging(self._operation)
-        work = self._shard_work(source.digest() if merging else None)
+        work = work_of(self._job, source.digest() if merging else None)
         known = merging.known(work, self._parts.workplace) if merging else None
         if known is not None:
             self._finish(
@@ -130,19 +118,8 @@ class ShardAttempt:
         outcome = Outcome(self._documents_in, run.results, self._dead, run.tokens, work.digest, work.partitions)
         self._finish(outcome, last)
 
-    def _shard_work(self, digest: bytes | None, partition: int | None = None) -> ShardWork:
-        return ShardWork(
-            self._job.id,
-            self._job.corpus_id,
-            self._job.fingerprint,
-            jobs.parameters(self._job),
-            self._job.partitions,
-            digest,
-            partition,
-        )
-
     def _take(self, run: Run, batch: Batch) -> None:
-        self._heartbeat.check()
+        self._heartbeat.check(self._held.shard_id)
         save = run.take(batch.documents)
         if save is not None:
             self._pending.saves.append(save)
@@ -151,7 +128,7 @@ class ShardAttempt:
         self._pending.size_bytes += batch.size_bytes
         self._documents_in += len(batch.documents) + len(batch.letters)
         self._dead += len(batch.letters)
-        self._heartbeat.bytes_done += batch.size_bytes
+        self._heartbeat.bytes_done[self._held.shard_id] += batch.size_bytes
         if self._pending.size_bytes >= FLUSH_BYTES:
             self._flush()
 
@@ -160,7 +137,7 @@ class ShardAttempt:
         if self._pending.saves or self._pending.letters:
 
             def work(connection: Connection) -> None:
-                self._fence(ledger.holds(connection, self._held))
+                fence(self._held, holds=ledger.holds(connection, self._held))
                 self._save_pending(connection)
 
             transact(self._parts.engine, work)
@@ -171,7 +148,7 @@ class ShardAttempt:
         if self._held.attempts > 1:
 
             def work(connection: Connection) -> None:
-                self._fence(ledger.holds(connection, self._held))
+                fence(self._held, holds=ledger.holds(connection, self._held))
                 dead_letters.clear(connection, self._held)
 
             transact(self._parts.engine, work)
@@ -185,86 +162,25 @@ class ShardAttempt:
     def _finish(self, outcome: Outcome, last: Save | None) -> None:
         def work(connection: Connection) -> None:
             # The fence comes first: whatever follows is written only by the attempt that holds the shard.
-            self._fence(ledger.finish(connection, self._held, outcome))
+            fence(self._held, holds=ledger.finish(connection, self._held, outcome))
             self._save_pending(connection)
             if last is not None:
                 last(connection)
 
         transact(self._parts.engine, work)
 
-    def _fence(self, holds: bool) -> None:  # noqa: FBT001 - the condition is the whole point
-        if not holds:
-            message = f"the lease of shard {self._held.shard_id} is lost"
-            raise LeaseLostError(message)
-
     # --- merge
 
     def _merge(self) -> None:
-        settings = self._parts.settings
-        if self._held.failures >= settings.max_failures or self._held.losses >= settings.max_losses:
-            self._give_up_job()
+        if self._ends.is_exhausted():
+            tries = f"summing partition {self._held.partition} failed {self._held.failures} times"
+            self._ends.give_up_job(f"{tries}; see `hanmill status`")
             return
         merging = as_merging(self._operation)
         if merging is None:
             message = f"job {self._job.id} has a merge, but {self._operation.name} has none"
             raise TypeError(message)
-        work = self._shard_work(None, self._held.partition)
+        work = work_of(self._job, partition=self._held.partition)
         save = merging.merge(work, self._job.generation_id, self._parts.workplace)
-        self._heartbeat.check()
+        self._heartbeat.check(self._held.shard_id)
         self._finish(Outcome(0, 0, 0, 0), save)
-
-    def _give_up_job(self) -> None:
-        reason = f"summing partition {self._held.partition} failed {self._held.failures} times; see `hanmill status`"
-        state = JobState.FAILED
-        transact(
-            self._parts.engine,
-            lambda connection: job_ledger.cancel(connection, self._held.job_id, state, reason=reason),
-        )
-
-    # --- trouble
-
-    def _plan_again(self) -> None:
-        source = ShardInput(self._parts.engine, self._held.pieces or {})
-        try:
-            for source_id, size, stamp in source.changed_sources():
-                restamp_source(self._parts.engine, source_id, size, stamp)
-        except TransientError as error:
-            self._write(ledger.defer, str(error), _delay_s(self._held.deferrals))
-            return
-        # The lease is given back first: a shard whose sources are as they were after all stays and runs again.
-        self._write(ledger.defer, "a source changed", _delay_s(0))
-        with reading(self._parts.engine) as connection:
-            if job_ledger.is_being_planned(connection, self._held.job_id):
-                # Many workers notice a change at once; if that planner came too early, one of them notices again.
-                return
-        plan_job(self._parts.engine, self._held.job_id, self._parts.settings.plan_sizes)
-
-    def _halve_or_bury(self) -> None:
-        source = ShardInput(self._parts.engine, self._held.pieces or {}, self._parts.settings.readable_roots)
-        settings = self._parts.settings
-        # Where even looking for the middle fails, or kills, the piece is given up unread.
-        unread = (
-            self._held.failures >= 2 * settings.max_failures
-            or self._held.losses >= 2 * settings.max_losses
-            or self._held.deferrals >= settings.max_deferrals
-        )
-        halves = source.halves(unread=unread)
-        if halves:
-            transact(self._parts.engine, lambda connection: ledger.split(connection, self._held, halves))
-            return
-        killed = self._held.failures < self._parts.settings.max_failures
-        reason = "killed" if killed else "failed"
-        detail = f"its worker died {self._held.losses} times" if killed else (self._held.error or "no reason is known")
-        self._bury(source.as_letters(reason, detail, unread=unread))
-
-    def _bury(self, letters: Sequence[DeadLetter]) -> None:
-        def work(connection: Connection) -> None:
-            self._fence(ledger.bury(connection, self._held, len(letters)))
-            dead_letters.save(connection, self._held, letters)
-
-        transact(self._parts.engine, work)
-
-
-def _delay_s(tries: int) -> float:
-    """Return a pause in seconds that doubles with every try, with jitter."""
-    return min(MAX_DELAY_S, 2.0**tries) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret depends on it

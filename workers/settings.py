@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from storage.corpora import LARGEST_SHARD_BYTES
@@ -63,6 +63,16 @@ class Settings(BaseSettings):
     )
     merge_words: int = Field(
         default=150_000, gt=0, description="distinct words that a merge partition is made for; fewer need less memory"
+    )
+    batch_bytes: int = Field(
+        default=4 * 1024 * 1024, gt=0, description="bytes of text that a model worker leases at once, in any shards"
+    )
+    batch_shards: int = Field(default=1000, gt=0, description="shards that a model worker leases at once")
+    device: str = Field(
+        default="auto", description="of model workers: auto, cpu, cuda:0, or several separated by commas"
+    )
+    endpoint_key: SecretStr = Field(
+        default=SecretStr(""), description="API key of the server that `--backend openai` asks"
     )
     reconcile_interval_s: float = Field(default=10.0, gt=0, description="seconds between two looks for lost shards")
     soft_time_limit_s: float = Field(default=6 * 3600.0, gt=0, description="seconds; a shard that runs longer fails")

@@ -13,7 +13,7 @@ from storage.job_ledger import resume
 from storage.planning import Plan, plan_job
 from storage.sources import ListingOptions, list_sources
 from storage.states import OPEN_JOB_STATES
-from tasks.operation import Operation, fingerprint_of, get_operation
+from tasks.operation import Intake, Operation, fingerprint_of, get_operation
 from workers.bootstrap import Parts
 from workers.dispatch import Publisher, dispatch_job
 
@@ -25,7 +25,8 @@ class Order:
     corpus: str
     inputs: Sequence[str]
     operations: Sequence[str]
-    #: Options of the operations, by name: mode, hmm, user_dict, stopwords, min_length, pattern.
+    #: Options of the operations, by name: mode, hmm, user_dict, stopwords, min_length, pattern; models, backend,
+    #: length, max_chars, endpoint.
     options: Mapping[str, Any]
     listing: ListingOptions
     shard_bytes: int | None = None
@@ -61,12 +62,11 @@ class CheckedOperation:
 
 def check_operations(engine: Engine, names: Sequence[str], options: Mapping[str, Any]) -> list[CheckedOperation]:
     """Check operations and their options; raises `UsageError`. Dictionaries named by path are stored."""
+    intake = Intake(engine, lambda data: transact(engine, lambda connection: resources.add(connection, data)))
     checked = []
     for name in dict.fromkeys(names):
         operation = get_operation(name)
-        parameters = operation.parameters(
-            options, lambda data: transact(engine, lambda connection: resources.add(connection, data))
-        )
+        parameters = operation.parameters(options, intake)
         checked.append(CheckedOperation(operation, parameters, fingerprint_of(operation, parameters)))
     return checked
 

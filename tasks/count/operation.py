@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from storage import partial_counts
@@ -11,7 +11,7 @@ from storage.engine import Connection, reading
 from storage.word_counts import replace_partition
 from tasks.count.merge import merge, needed_partitions
 from tasks.count.shard_counts import PARTIAL_FORMAT, ShardCounts
-from tasks.operation import KnownShard, Save, ShardWork, Workplace
+from tasks.operation import Intake, KnownShard, Save, ShardWork, Workplace
 from tasks.segmentation import segmentation_identity, segmentation_parameters, segmenter_for, token_filter_for
 
 
@@ -63,10 +63,11 @@ class CountOperation:
     version = 1
     queue = "hanmill.cpu"
     merges = True
+    uses_model = False
 
-    def parameters(self, options: Mapping[str, Any], add_resource: Callable[[bytes], str]) -> dict[str, Any]:
+    def parameters(self, options: Mapping[str, Any], intake: Intake) -> dict[str, Any]:
         """Check the options of segmentation and filtering; raises `UsageError`."""
-        return segmentation_parameters(options, add_resource)
+        return segmentation_parameters(options, intake.add_resource)
 
     def identity(self, parameters: Mapping[str, Any]) -> Mapping[str, str]:
         """Return what decides the tokens, and the form in which partial counts are kept."""

@@ -10,11 +10,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: The form of the directory that this code writes and reads.
 FORMAT = 1
@@ -54,6 +53,9 @@ class ModelDirectory:
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the weights, on the CPU."""
+        from safetensors import SafetensorError  # noqa: PLC0415 - whoever only looks at a model needs no PyTorch
+        from safetensors.torch import load_file  # noqa: PLC0415
+
         try:
             return load_file(self.path / WEIGHTS)
         except (SafetensorError, OSError) as error:
@@ -86,6 +88,8 @@ def write_model(
 
     `files` are those beside the weights that decide a result (labels, vocabulary), by name; a name may hold a folder.
     """
+    from safetensors.torch import save  # noqa: PLC0415 - whoever only looks at a model needs no PyTorch
+
     directory.mkdir(parents=True, exist_ok=True)
     (directory / CONFIG).unlink(missing_ok=True)
     contents = {WEIGHTS: save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}), **files}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from storage import tokens as token_rows
 from storage.documents import Document
 from storage.engine import Connection, reading
-from tasks.operation import Save, ShardWork, Workplace
+from tasks.operation import Intake, Save, ShardWork, Workplace
 from tasks.segmentation import segmentation_identity, segmentation_parameters, segmenter_for, token_filter_for
 
 
@@ -56,10 +56,11 @@ class TokenizeOperation:
     version = 1
     queue = "hanmill.cpu"
     merges = False
+    uses_model = False
 
-    def parameters(self, options: Mapping[str, Any], add_resource: Callable[[bytes], str]) -> dict[str, Any]:
+    def parameters(self, options: Mapping[str, Any], intake: Intake) -> dict[str, Any]:
         """Check the options of segmentation and filtering; raises `UsageError`."""
-        return segmentation_parameters(options, add_resource)
+        return segmentation_parameters(options, intake.add_resource)
 
     def identity(self, parameters: Mapping[str, Any]) -> Mapping[str, str]:
         """Return what decides the tokens."""

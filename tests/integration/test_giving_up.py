@@ -48,7 +48,7 @@ class FlushedQueue:
 @pytest.fixture
 def mill(home: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[InlineMill]:
     """Return a mill that tries again at once."""
-    monkeypatch.setattr(running, "_delay_s", lambda _: 0.0)
+    monkeypatch.setattr("workers.shard_ends._delay_s", lambda _: 0.0)
     with open_mill(home, database_url, max_failures=1, max_losses=2, max_deferrals=2) as made:
         yield made
 

@@ -16,7 +16,7 @@ def work_through(database_url: str, shard_ids: Sequence[int], worker: str) -> in
     for shard_id in shard_ids:
         held = try_lease(engine, shard_id, worker)
         if held is not None:
-            assert call(engine, ledger.renew, held, 60.0, 50)
+            assert call(engine, ledger.renew_all, [held], 60.0, {shard_id: 50}) == {shard_id}
             assert call(engine, ledger.finish, held, outcome())
             done += 1
     engine.dispose()

@@ -15,6 +15,7 @@ from workers.cli import (
     doctor,
     export,
     job_list,
+    models,
     run,
     show,
     status,
@@ -36,7 +37,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (run, submit, job_list, status, control, dead, top, show, export, corpora, worker, doctor, config, db):
+COMMANDS = (
+    *(run, submit, job_list, status, control, dead, top, show, export, corpora),
+    *(models, worker, doctor, config, db),
+)
+for module in COMMANDS:
     module.add_to(app)
 
 

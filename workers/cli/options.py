@@ -26,6 +26,22 @@ class Mode(StrEnum):
     SEARCH = "search"
 
 
+class Length(StrEnum):
+    """How long a summary is."""
+
+    TITLE = "title"
+    SHORT = "short"
+    LONG = "long"
+
+
+class Summarizer(StrEnum):
+    """What summarizes without a model directory."""
+
+    LEAD = "lead"
+    TEXTRANK = "textrank"
+    OPENAI = "openai"
+
+
 class Layout(StrEnum):
     """Trees of files that have a meaning."""
 
@@ -71,7 +87,8 @@ Corpus = Annotated[str, typer.Option("--corpus", metavar="NAME", help="The corpu
 CorpusArgument = Annotated[str, typer.Argument(metavar="CORPUS", help="A corpus; `hanmill corpora` lists them.")]
 JobArgument = Annotated[int, typer.Argument(metavar="JOB", help="A job's number; `hanmill jobs` lists them.")]
 Operations = Annotated[
-    str, typer.Option("--do", metavar="LIST", help="What to do, separated by commas: count, tokenize.")
+    str,
+    typer.Option("--do", metavar="LIST", help="What to do, separated by commas: count, tokenize, summarize, classify."),
 ]
 Hmm = Annotated[bool, typer.Option("--hmm/--no-hmm", help="Recognize words that are in no dictionary.")]
 ModeOption = Annotated[Mode, typer.Option("--mode", help="How jieba cuts.")]
@@ -82,6 +99,31 @@ Stopwords = Annotated[str | None, typer.Option("--stopwords", metavar="FILE", he
 MinLength = Annotated[int, typer.Option("--min-length", min=0, help="Leave out tokens of fewer characters.")]
 Pattern = Annotated[
     str | None, typer.Option("--pattern", metavar="REGEX", help="Keep only tokens that match as a whole.")
+]
+Models = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        metavar="NAME_OR_DIR",
+        help="For summarize or classify, whichever it is made for; may be given for each. `hanmill models` lists them.",
+    ),
+]
+SummarizerOption = Annotated[
+    Summarizer | None,
+    typer.Option("--backend", help="Summaries without a model directory: lead, textrank, or openai (a server)."),
+]
+LengthOption = Annotated[
+    Length, typer.Option("--length", help="Of a summary: a line, about 100 characters, or about 300.")
+]
+MaxChars = Annotated[
+    int | None,
+    typer.Option("--max-chars", min=1, metavar="N", help="Longest summary, in characters; else by --length."),
+]
+Endpoint = Annotated[
+    str | None,
+    typer.Option(
+        "--endpoint", metavar="URL", help="Of the server for --backend openai, such as http://127.0.0.1:8000/v1."
+    ),
 ]
 TextField = Annotated[str, typer.Option("--text-field", metavar="NAME", help="Column that holds the text.")]
 KeyField = Annotated[

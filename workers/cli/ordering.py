@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from storage.errors import UsageError
@@ -14,9 +13,10 @@ if TYPE_CHECKING:
     from workers.submit import Order
 
 #: Options of the operations; the others say what the inputs are.
-OPERATION_OPTIONS = ("hmm", "user_dict", "stopwords", "min_length", "pattern")
-#: Where Linux states the processor time that a container may use.
-CGROUP_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
+OPERATION_OPTIONS = (
+    *("mode", "hmm", "user_dict", "stopwords", "min_length", "pattern"),
+    *("models", "backend", "length", "max_chars", "endpoint"),
+)
 
 
 def make_order(given: Mapping[str, Any], settings: Settings) -> Order:
@@ -41,7 +41,7 @@ def make_order(given: Mapping[str, Any], settings: Settings) -> Order:
         corpus=given["corpus"],
         inputs=given["inputs"],
         operations=_operations(given["do"]),
-        options={"mode": _value(given["mode"]), **{name: given[name] for name in OPERATION_OPTIONS}},
+        options={name: _value(given[name]) for name in OPERATION_OPTIONS},
         listing=listing,
         shard_bytes=given["shard_bytes"],
         priority=given["priority"],
@@ -50,7 +50,7 @@ def make_order(given: Mapping[str, Any], settings: Settings) -> Order:
 
 def _value(choice: Any) -> Any:
     # The core knows plain strings: what it stores and hashes must not depend on the command line's classes.
-    return None if choice is None else str(choice)
+    return str(choice) if isinstance(choice, StrEnum) else choice
 
 
 def _operations(text: str) -> list[str]:
@@ -59,18 +59,3 @@ def _operations(text: str) -> list[str]:
         message = "--do names no operation; write for example --do count,tokenize"
         raise UsageError(message)
     return names
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use, at least 1: those of its affinity, within its container's share."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, _container_share() or cores))
-
-
-def _container_share() -> int | None:
-    try:
-        quota, period = CGROUP_CPU_MAX.read_text(encoding="ascii").split()
-        return max(1, int(quota) // int(period))
-    except (OSError, ValueError):
-        # No such file, or "max": no limit.
-        return None

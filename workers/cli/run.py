@@ -34,6 +34,11 @@ def run(
     stopwords: options.Stopwords = None,
     min_length: options.MinLength = 0,
     pattern: options.Pattern = None,
+    models: options.Models = None,
+    backend: options.SummarizerOption = None,
+    length: options.LengthOption = options.Length.TITLE,
+    max_chars: options.MaxChars = None,
+    endpoint: options.Endpoint = None,
     text_field: options.TextField = "text",
     key_field: options.KeyField = None,
     lines: options.Lines = False,
@@ -52,10 +57,11 @@ def run(
     Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done with dead letters.
     """
     given = dict(locals())  # Every option under its name; the first statement, so that nothing else is in it.
-    from workers.cli.ordering import available_cores, make_order
+    from workers.cli.ordering import make_order
     from workers.cli.progress import progress_display
     from workers.cli.result import print_result
     from workers.cli.session import open_session
+    from workers.cores import available_cores
     from workers.settings import load_settings
 
     settings = load_settings()

@@ -10,17 +10,19 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import partial
 
-from storage import ledger
+from storage import job_ledger, ledger
 from storage.broker_state import RedisState
 from storage.engine import Engine, reading, transact
 from storage.errors import TransientError
 from storage.inspection import other_active, states_of
 from storage.migrate import upgrade
+from storage.redis_keys import QUEUE_CONTROL, QUEUE_CPU, QUEUE_GPU
 from storage.states import OPEN_JOB_STATES
+from tasks.operation import get_operation
 from workers.bootstrap import Parts, build_parts, make_home
 from workers.celery_app import build_app
 from workers.celery_tasks import CeleryPublisher
@@ -119,24 +121,38 @@ class Session:
                 publisher = CeleryPublisher(app)
                 # Before the workers are up: what is due waits for them.
                 reconcile(parts, publisher, queue, at_once=True)
-                crew = _crew(settings, workers, self._run_file)
+                crews = _crews(parts, workers, self._run_file)
                 try:
-                    with crew:
-                        Loop(parts, publisher, queue).run(job_ids, crew, redis, display)
+                    with ExitStack() as started:
+                        for crew in crews:
+                            started.enter_context(crew)
+                        Loop(parts, publisher, queue).run(job_ids, crews, redis, display)
                 finally:
-                    free(self.engine, [crew.prefix], stopped=True)
+                    free(self.engine, [crew.prefix for crew in crews if crew.was_started], stopped=True)
         self._run_file.remove()
 
 
-def _crew(settings: Settings, workers: int, run_file: RunFile) -> Crew:
-    nodename = f"embedded@{socket.gethostname()}"
-    return Crew(
-        worker_command(nodename, workers, settings.log_level),
-        nodename=nodename,
-        environment=_environment(settings),
-        log_path=settings.home / "logs" / "worker.log",
-        run_file=run_file,
-    )
+def _crews(parts: Parts, workers: int, run_file: RunFile) -> list[Crew]:
+    """Return the workers that the unfinished jobs need: one for shards, and one where a model computes."""
+    settings = parts.settings
+    with reading(parts.engine) as connection:
+        queues = {get_operation(name).queue for name in job_ledger.active_operations(connection)}
+    host = socket.gethostname()
+    commands = {
+        QUEUE_CPU: (f"embedded@{host}", "worker.log", partial(worker_command, concurrency=workers)),
+        QUEUE_GPU: (f"embedded-models@{host}", "model-worker.log", partial(model_worker_command, concurrency=1)),
+    }
+    return [
+        Crew(
+            command(nodename=nodename, log_level=settings.log_level),
+            nodename=nodename,
+            environment=_environment(settings),
+            log_path=settings.home / "logs" / log_name,
+            run_file=run_file,
+        )
+        for queue, (nodename, log_name, command) in commands.items()
+        if queue in queues
+    ]
 
 
 class Loop:
@@ -148,7 +164,7 @@ class Loop:
         self._queue = queue
         self._reconcile_at = time.monotonic() + RECONCILE_S
 
-    def run(self, job_ids: Sequence[int], crew: Crew, redis: EmbeddedRedis, display: Display) -> None:
+    def run(self, job_ids: Sequence[int], crews: Sequence[Crew], redis: EmbeddedRedis, display: Display) -> None:
         """Return when every job has ended; on Ctrl-C stop the workers within seconds, then raise it again."""
         watch = Watch(self._parts.engine, job_ids, display)
         try:
@@ -156,15 +172,15 @@ class Loop:
                 time.sleep(TICK_S)
                 if redis.tend():
                     display.tell("Redis died and was started again; what it had forgotten is sent again")
-                self._tend(crew)
-            crew.stop(IDLE_GRACE_S)
+                self._tend(crews)
+            _stop(crews, IDLE_GRACE_S)
         except KeyboardInterrupt:
             display.tell("stopping: the workers have a few seconds to finish what they have begun")
-            crew.stop(INTERRUPT_GRACE_S)
+            _stop(crews, INTERRUPT_GRACE_S)
             raise
 
-    def _tend(self, crew: Crew) -> None:
-        died = crew.tend()
+    def _tend(self, crews: Sequence[Crew]) -> None:
+        died = [prefix for crew in crews for prefix in crew.tend()]
         try:
             free(self._parts.engine, died)
             if died or time.monotonic() >= self._reconcile_at:
@@ -173,6 +189,11 @@ class Loop:
         except TransientError as error:
             # The database may come back; the lease of a worker that died then lapses by itself.
             logger.warning("run.database_away", extra={"error": str(error)})
+
+
+def _stop(crews: Sequence[Crew], grace_s: float) -> None:
+    for crew in crews:
+        crew.stop(grace_s)
 
 
 def _findings(parts: Parts, submitted: Submitted) -> list[str]:
@@ -202,7 +223,21 @@ def worker_command(nodename: str, concurrency: int, log_level: str) -> list[str]
     return [
         *celery_command("worker"),
         *("--pool", "prefork", "--concurrency", str(concurrency), "--hostname", nodename),
-        *("--queues", "hanmill.cpu,hanmill.control", "--without-gossip", "--without-mingle", "--loglevel", log_level),
+        *("--queues", f"{QUEUE_CPU},{QUEUE_CONTROL}", "--without-gossip", "--without-mingle", "--loglevel", log_level),
+    ]
+
+
+def model_worker_command(nodename: str, concurrency: int, log_level: str) -> list[str]:
+    """Return the command of a worker whose processes compute models, one a device.
+
+    They are spawned, because CUDA does not survive a fork. A pool, not `--pool solo`: its main process answers and
+    renews while a batch computes.
+    """
+    return [
+        *celery_command("worker"),
+        *("--pool", "prefork", "--concurrency", str(concurrency), "--hostname", nodename, "--queues", QUEUE_GPU),
+        *("--without-gossip", "--without-mingle", "--loglevel", log_level),
+        *("--", "worker.pool_start_method=spawn"),
     ]
 
 
@@ -219,4 +254,5 @@ def _environment(settings: Settings) -> dict[str, str]:
         "HANMILL_DATABASE_URL": settings.sql_url,
         "HANMILL_BROKER_URL": settings.broker_url,
         "HANMILL_RECONCILE_INTERVAL_S": str(settings.reconcile_interval_s),
+        "HANMILL_DEVICE": settings.device,
     }

@@ -28,9 +28,18 @@ def add_to(app: typer.Typer) -> None:
 
 
 def worker(
-    kind: Annotated[Kind, typer.Argument(metavar="KIND", help="cpu: count, tokenize. (gpu comes with the models.)")],
+    kind: Annotated[Kind, typer.Argument(metavar="KIND", help="cpu: count, tokenize. gpu: summarize, classify.")],
     concurrency: Annotated[
-        int | None, typer.Option("--concurrency", "-c", min=1, metavar="N", help="Processes; default: one a core.")
+        int | None,
+        typer.Option(
+            "--concurrency", "-c", min=1, metavar="N", help="Processes; default: one a core, or one a device for gpu."
+        ),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device", metavar="DEVICE", help="For gpu: auto (every GPU, or the CPU), cpu, cuda:0, or cuda:0,cuda:1."
+        ),
     ] = None,
     name: Annotated[
         str, typer.Option("--name", metavar="NAME", help="Unique on this machine.", show_default=True)
@@ -41,15 +50,31 @@ def worker(
     Ctrl-C or SIGTERM lets it finish what it has begun. `celery -A workers.app worker …` works as well.
     """
     from workers.cli.opening import open_parts
-    from workers.cli.ordering import available_cores
-    from workers.cli.session import worker_command
+    from workers.cli.session import model_worker_command, worker_command
+    from workers.cores import available_cores
 
-    if kind is Kind.GPU:
-        message = "this version has no GPU workers; nothing that it does needs one. Start `hanmill worker cpu`"
+    if kind is Kind.CPU and device is not None:
+        message = "--device is for `hanmill worker gpu`; counting and tokenizing use the CPU"
         raise UsageError(message)
     with open_parts() as parts:
-        command = worker_command(f"{name}@%h", concurrency or available_cores(), parts.settings.log_level)
+        nodename, level = f"{name}@%h", parts.settings.log_level
+        if kind is Kind.CPU:
+            command = worker_command(nodename, concurrency or available_cores(), level)
+        else:
+            setting = device or parts.settings.device
+            command = model_worker_command(nodename, concurrency or len(_devices(setting)), level)
+            # The pool makes its processes anew; they read the device from there.
+            os.environ["HANMILL_DEVICE"] = setting  # noqa: TID251 - set, not read
     _become(command)
+
+
+def _devices(setting: str) -> list[str]:
+    try:
+        from workers.device import list_devices
+    except ModuleNotFoundError as error:
+        message = f"model workers need PyTorch, and {error.name} is not installed: pip install 'hanmill[models]'"
+        raise UsageError(message) from error
+    return list_devices(setting)
 
 
 def beat() -> None:

@@ -60,6 +60,11 @@ class Child:
             raise RuntimeError(message)
         return self._process.pid
 
+    @property
+    def was_started(self) -> bool:
+        """Say whether the process was ever started."""
+        return self._process is not None
+
     def is_running(self) -> bool:
         """Tell whether the process was started and has not ended."""
         return self._process is not None and self._process.poll() is None

@@ -47,6 +47,11 @@ class Crew:
         return self._child.pid
 
     @property
+    def was_started(self) -> bool:
+        """Say whether the worker has, or had, a process."""
+        return self._child.was_started
+
+    @property
     def prefix(self) -> str:
         """How the worker ids of the present process begin: `embedded@HOST/PID/`."""
         return f"{self._nodename}/{self._child.pid}/"

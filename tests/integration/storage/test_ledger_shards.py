@@ -132,7 +132,7 @@ def test_a_message_for_a_shard_that_is_gone_is_forgotten(engine: Engine) -> None
 
 def test_renewing_prolongs_the_lease_and_tells_the_progress(engine: Engine, shard_id: int) -> None:
     held = lease(engine, shard_id, lease_s=LAPSED_S)
-    assert call(engine, ledger.renew, held, LEASE_S, 42)
+    assert call(engine, ledger.renew_all, [held], LEASE_S, {shard_id: 42}) == {shard_id}
     row = shard(engine, shard_id)
     assert row.lease_until > clock(engine)
     assert row.bytes_done == 42
@@ -171,7 +171,7 @@ def test_a_deferral_is_no_failure(engine: Engine, shard_id: int) -> None:
 
 def test_progress_of_an_attempt_that_failed_counts_no_more(engine: Engine, job_id: int, shard_id: int) -> None:
     held = lease(engine, shard_id)
-    call(engine, ledger.renew, held, LEASE_S, 60)
+    call(engine, ledger.renew_all, [held], LEASE_S, {shard_id: 60})
     assert call(engine, jobs.figures, job_id)["bytes_done"] == 60
     call(engine, ledger.fail, held, "broken", 0.0)
     assert call(engine, jobs.figures, job_id)["bytes_done"] == 0
@@ -253,7 +253,7 @@ def test_a_buried_shard_is_dead_and_all_of_it_counts_as_dead(engine: Engine, job
         lambda connection, held: ledger.defer(connection, held, "away", 0.0),
         lambda connection, held: ledger.split(connection, held, HALVES),
         lambda connection, held: ledger.bury(connection, held, 1),
-        lambda connection, held: ledger.renew(connection, held, LEASE_S, 7),
+        lambda connection, held: ledger.renew_all(connection, [held], LEASE_S, {held.shard_id: 7}),
         ledger.holds,
     ],
     ids=["finish", "fail", "defer", "split", "bury", "renew", "holds"],

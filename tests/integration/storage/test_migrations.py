@@ -11,10 +11,13 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text, update
 from sqlalchemy.schema import MetaData, Table
 
+from storage import tokens
+from storage.documents import text_sha256
 from storage.engine import open_engine, reading, transact
 from storage.errors import UsageError
 from storage.migrate import check_schema, current_revision, downgrade, head_revision, upgrade
 from storage.schema import metadata
+from tests.support.builders import FINGERPRINT, call
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -81,6 +84,18 @@ def test_downgrading_to_base_leaves_no_table_of_ours(migrated: Engine) -> None:
     downgrade(migrated, "base")
     assert set(inspect(migrated).get_table_names()) == {"alembic_version"}
     assert current_revision(migrated) is None
+
+
+def test_what_an_earlier_version_wrote_is_kept_by_an_upgrade_and_by_the_way_back(empty_engine: Engine) -> None:
+    upgrade(empty_engine)
+    downgrade(empty_engine, "0001")
+    assert "summaries" not in inspect(empty_engine).get_table_names()
+    cut = {text_sha256("明月"): ["明月"]}
+    call(empty_engine, tokens.save, FINGERPRINT, cut)
+    upgrade(empty_engine)
+    check_schema(empty_engine)
+    downgrade(empty_engine, "0001")
+    assert call(empty_engine, tokens.known, FINGERPRINT, list(cut)) == {text_sha256("明月"): 1}
 
 
 def test_upgrading_twice_changes_nothing(migrated: Engine) -> None:

@@ -64,7 +64,7 @@ def fail_on_poison(monkeypatch: pytest.MonkeyPatch) -> None:
         take(self, run, batch)
 
     monkeypatch.setattr(running.ShardAttempt, "_take", take_unless_poison)
-    monkeypatch.setattr(running, "_delay_s", lambda _: 0.0)
+    monkeypatch.setattr("workers.shard_ends._delay_s", lambda _: 0.0)
 
 
 def test_a_replayed_letter_is_counted_as_if_it_had_never_been_dead(

@@ -13,7 +13,7 @@ import zstandard
 
 from storage import exports
 from storage.errors import UsageError
-from storage.exports import Row, format_of, write_export
+from storage.exports import Row, What, format_of, write_export
 
 #: Words that have hurt CSV files before.
 COUNTS: list[Row] = [
@@ -21,6 +21,17 @@ COUNTS: list[Row] = [
     for word in ("明月", '"', ",", "\n", "\r", "\r\n", " ", "=1+1", "\u2028", "a\tb", "", "😀")
 ]
 TOKENS: list[Row] = [{"key": "春晓", "tokens": ["春眠", '"', "\n", "，"]}, {"key": "空", "tokens": []}]
+SUMMARIES: list[Row] = [
+    {"key": "春晓", "summary": '花落，"知"多少', "model": "a" * 64, "spans": [[0, 2], [18, 23]]},
+    {"key": "空", "summary": "生成的", "model": "b" * 64, "spans": []},
+]
+LABELS: list[Row] = [
+    {"key": "春晓", "labels": [{"label": "诗，词", "score": 0.97}, {"label": "春", "score": 0.5}]},
+    {"key": "空", "labels": []},
+]
+DOCUMENT_RESULTS = pytest.mark.parametrize(
+    ("what", "given"), [("tokens", TOKENS), ("summaries", SUMMARIES), ("labels", LABELS)]
+)
 
 
 def opened(path: Path) -> bytes:
@@ -41,17 +52,28 @@ def test_csv_gives_every_word_back(suffix: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
-def test_json_lines_give_every_row_back(suffix: str, tmp_path: Path) -> None:
-    path = tmp_path / f"tokens.jsonl{suffix}"
-    assert write_export(path, "tokens", TOKENS) == 2
-    assert [json.loads(line) for line in opened(path).decode("utf-8").split("\n") if line] == TOKENS
+@DOCUMENT_RESULTS
+def test_json_lines_give_every_row_back(what: What, given: list[Row], suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"{what}.jsonl{suffix}"
+    assert write_export(path, what, given) == 2
+    assert [json.loads(line) for line in opened(path).decode("utf-8").split("\n") if line] == given
 
 
-def test_tokens_in_csv_are_a_json_list(tmp_path: Path) -> None:
-    path = tmp_path / "tokens.csv"
-    write_export(path, "tokens", TOKENS)
+@DOCUMENT_RESULTS
+def test_lists_in_csv_are_json(what: What, given: list[Row], tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    write_export(path, what, given)
     rows = list(csv.DictReader(io.StringIO(path.read_bytes().decode("utf-8"), newline="")))
-    assert [json.loads(row["tokens"]) for row in rows] == [row["tokens"] for row in TOKENS]
+    for row, expected in zip(rows, given, strict=True):
+        lists = {name: json.loads(cell) for name, cell in row.items() if isinstance(expected[name], list)}
+        assert {**row, **lists} == expected
+
+
+@DOCUMENT_RESULTS
+def test_parquet_has_lists_and_records_of_its_own(what: What, given: list[Row], tmp_path: Path) -> None:
+    path = tmp_path / "results.parquet"
+    assert write_export(path, what, given) == 2
+    assert pq.read_table(path).to_pylist() == given
 
 
 def test_parquet_is_written_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,12 +84,16 @@ def test_parquet_is_written_in_batches(tmp_path: Path, monkeypatch: pytest.Monke
     assert pq.read_table(path).to_pylist() == COUNTS
 
 
-def test_a_batch_of_long_texts_ends_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@DOCUMENT_RESULTS
+def test_a_batch_of_long_texts_ends_early(
+    what: What, given: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(exports, "BATCH_CHARACTERS", 4)
-    path = tmp_path / "tokens.parquet"
-    write_export(path, "tokens", [*TOKENS, *TOKENS])
+    path = tmp_path / "results.parquet"
+    long, short = given
+    write_export(path, what, [long, short, long, {**short, "key": "末"}])
     assert pq.ParquetFile(path).num_row_groups == 3
-    assert pq.read_table(path).to_pylist() == [*TOKENS, *TOKENS]
+    assert pq.read_table(path).num_rows == 4
 
 
 def test_equal_results_give_equal_files(tmp_path: Path) -> None:

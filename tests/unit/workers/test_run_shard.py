@@ -31,7 +31,7 @@ POISON = "毒"
 @pytest.fixture
 def mill(home: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> InlineMill:
     """Return a mill that tries again at once."""
-    monkeypatch.setattr("workers.run_shard._delay_s", lambda _: 0.0)
+    monkeypatch.setattr("workers.shard_ends._delay_s", lambda _: 0.0)
     return InlineMill(home, sqlite_url, max_failures=2, max_losses=2, max_deferrals=2)
 
 
@@ -161,8 +161,10 @@ def test_an_attempt_whose_lease_lapsed_writes_nothing(mill: InlineMill, tmp_path
     assert transact(engine, ledger.free_lapsed) == 1
     mill.work(job_id)
     before = counts(mill)
-    with Heartbeat(engine, held, 60.0) as heartbeat:
-        ShardAttempt(mill.parts, held, heartbeat).run()
+    with reading(engine) as connection:
+        job = jobs.get(connection, job_id)
+    with Heartbeat(engine, [held], 60.0) as heartbeat:
+        ShardAttempt(mill.parts, held, heartbeat, job).run()
     assert view(mill, job_id)["state"] == "DONE"
     assert counts(mill) == before == serial_counts(GOOD)
 

@@ -8,8 +8,9 @@ import pytest
 
 from storage.errors import UsageError
 from storage.sources import ListingOptions
+from workers import cores
 from workers.cli import ordering
-from workers.cli.options import InputFormat, Layout, Mode
+from workers.cli.options import InputFormat, Layout, Length, Mode
 from workers.settings import Settings
 
 GIVEN: dict[str, Any] = {
@@ -22,6 +23,11 @@ GIVEN: dict[str, Any] = {
     "stopwords": "stop.txt",
     "min_length": 2,
     "pattern": None,
+    "models": ["mine"],
+    "backend": None,
+    "length": Length.SHORT,
+    "max_chars": 80,
+    "endpoint": None,
     "text_field": "body",
     "key_field": "id",
     "lines": False,
@@ -46,6 +52,11 @@ def test_the_options_become_an_order_of_plain_values() -> None:
         "stopwords": "stop.txt",
         "min_length": 2,
         "pattern": None,
+        "models": ["mine"],
+        "backend": None,
+        "length": "short",
+        "max_chars": 80,
+        "endpoint": None,
     }
     assert type(order.options["mode"]) is str
     assert order.listing == ListingOptions(
@@ -64,13 +75,15 @@ def test_an_order_for_nothing_is_refused() -> None:
         ordering.make_order({**GIVEN, "do": " , "}, Settings())
 
 
-@pytest.mark.parametrize(("share", "cores"), [("150000 100000", 1), ("max 100000", 8), ("50000 100000", 1), (None, 8)])
+@pytest.mark.parametrize(
+    ("share", "expected"), [("150000 100000", 1), ("max 100000", 8), ("50000 100000", 1), (None, 8)]
+)
 def test_the_cores_are_those_of_the_container(
-    share: str | None, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    share: str | None, expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limit = tmp_path / "cpu.max"
     if share is not None:
         limit.write_text(share, encoding="ascii")
-    monkeypatch.setattr(ordering, "CGROUP_CPU_MAX", limit)
+    monkeypatch.setattr(cores, "CGROUP_CPU_MAX", limit)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    assert ordering.available_cores() == cores
+    assert cores.available_cores() == expected

@@ -33,8 +33,27 @@ def test_a_beat_is_a_celery_beat(poems: Path, invoke: Invoke, became: list[list[
     assert became[0][4] == "beat"
 
 
-def test_there_is_no_gpu_worker_yet(invoke: Invoke, became: list[list[str]]) -> None:
-    shown = invoke("worker", "gpu")
-    assert shown.exit_code == 2
-    assert "no GPU workers" in shown.stderr
-    assert became == []
+def test_a_model_worker_spawns_one_process_a_device(
+    poems: Path, invoke: Invoke, became: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HANMILL_DEVICE", "auto")
+    assert invoke("worker", "gpu", "--device", "cpu", "--name", "models1").exit_code == 0
+    (command,) = became
+    options = " ".join(command)
+    for part in ("--pool prefork", "--concurrency 1", "--queues hanmill.gpu", "worker.pool_start_method=spawn"):
+        assert part in options
+    assert "solo" not in options
+    assert os.environ["HANMILL_DEVICE"] == "cpu"
+
+
+def test_a_device_that_is_not_there_is_named_before_anything_starts(
+    poems: Path, invoke: Invoke, became: list[list[str]]
+) -> None:
+    shown = invoke("worker", "gpu", "--device", "cuda:77")
+    assert (shown.exit_code, became) == (2, [])
+    assert "cuda:77 is not here" in shown.stderr
+
+
+def test_a_worker_for_the_cpu_takes_no_device(poems: Path, invoke: Invoke, became: list[list[str]]) -> None:
+    shown = invoke("worker", "cpu", "--device", "cuda:0")
+    assert (shown.exit_code, became) == (2, [])

@@ -1,0 +1,110 @@
+"""Summarizes documents with a model, or with an algorithm that needs none, and keeps the summaries in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from storage import summaries
+from storage.engine import Connection
+from storage.errors import UsageError
+from tasks.model_choice import choose_model, find_directory
+from tasks.operation import Intake, Workplace
+
+if TYPE_CHECKING:
+    from tasks.nn.backend import AnyBackend
+
+LENGTHS = ("title", "short", "long")
+#: What needs no model directory: two algorithms, and a model that somebody else serves.
+WITHOUT_DIRECTORY = ("lead", "textrank", "openai")
+#: The model that comes along for one line, and the one for several sentences.
+DEFAULT_TITLE = Path(__file__).parent / "default"
+DEFAULT_EXTRACT = Path(__file__).parent / "default_extract"
+
+
+def default_directory(length: str) -> Path:
+    """Return the model that comes along for a length."""
+    return DEFAULT_EXTRACT if length != "title" and DEFAULT_EXTRACT.is_dir() else DEFAULT_TITLE
+
+
+class SummarizeOperation:
+    """The summary of every document."""
+
+    name = "summarize"
+    version = 1
+    queue = "hanmill.gpu"
+    merges = False
+    uses_model = True
+
+    def parameters(self, options: Mapping[str, Any], intake: Intake) -> dict[str, Any]:
+        """Check the options models, backend, length, max_chars and endpoint; raises `UsageError`."""
+        length = options.get("length") or "title"
+        if length not in LENGTHS:
+            message = f"--length is one of {', '.join(LENGTHS)}, not {length!r}"
+            raise UsageError(message)
+        max_chars = options.get("max_chars")
+        if max_chars is not None and int(max_chars) < 1:
+            message = f"--max-chars is at least 1, not {max_chars}"
+            raise UsageError(message)
+        common = {"length": length, "max_chars": None if max_chars is None else int(max_chars)}
+        backend = options.get("backend")
+        named = list(options.get("models") or ())
+        if backend in WITHOUT_DIRECTORY:
+            return {**common, "backend": backend, **_served(backend, named, options.get("endpoint"))}
+        chosen = choose_model(intake, "summarizer", named, default_directory(length))
+        if backend is not None and backend != chosen.backend:
+            message = (
+                f"--backend {backend}: the model at {chosen.path} is one for {chosen.backend}; leave one of them out"
+            )
+            raise UsageError(message)
+        return {**common, "backend": chosen.backend, "model": chosen.digest}
+
+    def identity(self, parameters: Mapping[str, Any]) -> Mapping[str, str]:  # noqa: ARG002 - all of it is in them
+        """Return nothing more: the parameters hold the model's digest."""
+        return {}
+
+    def prepare(self, parameters: Mapping[str, Any], workplace: Workplace) -> None:
+        """Load nothing ahead: a model is loaded in the process that runs it."""
+
+    def open_backend(self, parameters: Mapping[str, Any], workplace: Workplace) -> AnyBackend:
+        """Load the summarizer; raises `UsageError`."""
+        from tasks.nn.devices import dtype_for  # noqa: PLC0415 - loads PyTorch
+        from tasks.nn.model_directory import ModelDirectoryError  # noqa: PLC0415
+        from tasks.summarize.backends import load_served, load_summarizer  # noqa: PLC0415
+
+        length, max_chars = parameters["length"], parameters["max_chars"]
+        if parameters["backend"] == "openai":
+            served = (parameters["endpoint"], parameters["served_model"], workplace.endpoint_key)
+            return load_served(*served, length=length, max_chars=max_chars)
+        digest = parameters.get("model")
+        built_in = (DEFAULT_TITLE, DEFAULT_EXTRACT)
+        which = find_directory(workplace.engine, digest, built_in) if digest else parameters["backend"]
+        try:
+            return load_summarizer(
+                which, workplace.device, dtype_for(workplace.device), length=length, max_chars=max_chars
+            )
+        except ModelDirectoryError as error:
+            raise UsageError(str(error)) from error
+
+    def known(self, connection: Connection, fingerprint: str, digests: Sequence[bytes]) -> AbstractSet[bytes]:
+        """Return which texts have a summary."""
+        return summaries.known(connection, fingerprint, digests)
+
+    def save(self, connection: Connection, fingerprint: str, backend: AnyBackend, results: Mapping[bytes, Any]) -> None:
+        """Write summaries with their places in the text."""
+        made = {digest: (summary.text, summary.spans) for digest, summary in results.items()}
+        summaries.save(connection, fingerprint, backend.digest, made)
+
+
+def _served(backend: str, named: Sequence[str], endpoint: str | None) -> dict[str, str]:
+    if backend != "openai":
+        return {}
+    if not endpoint or len(named) != 1:
+        message = "--backend openai asks a server: name it by --endpoint URL, and the model that it serves by --model"
+        raise UsageError(message)
+    return {"endpoint": endpoint, "served_model": named[0]}
+
+
+OPERATION = SummarizeOperation()

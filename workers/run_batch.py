@@ -1,0 +1,338 @@
+"""Many shards at once through one model: a reader ahead, batches by token budget, results with the shards' DONE.
+
+A message says only that there is work: with its shard as many like it are leased as fill the batch budget, so that a
+thousand shards of one document make few batches. Whoever loses its lease on the way drops out alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from storage import batch_runs, dead_letters, jobs, ledger
+from storage.batch_runs import BatchRun
+from storage.dead_letters import DeadLetter
+from storage.documents import Document, save_records
+from storage.engine import AnyRow, Connection, reading, transact
+from storage.errors import HanmillError, TransientError, UsageError
+from storage.ledger import Lease, Outcome
+from storage.shard_input import Letters
+from tasks.model_runners import Runner, drop_runners, runner_for
+from tasks.nn.backend import UnfitTextError
+from tasks.nn.batch_runner import BackendBrokenError
+from tasks.nn.offline import join_outputs
+from tasks.nn.token_batches import BatchStatistics
+from tasks.operation import ModelOperation
+from workers.batch_reader import BatchReader, Prepared, ReadBatch
+from workers.bootstrap import Parts
+from workers.device import choose_device
+from workers.heartbeat import Heartbeat
+from workers.shard_ends import ShardEnds
+
+logger = logging.getLogger(__name__)
+
+#: What is sorted by length together, in token budgets: the more, the less padding; the fewer, the sooner written.
+POOL_BUDGETS = 16
+#: A pool is closed at so many documents or bytes of text too, so that no transaction is long.
+POOL_DOCUMENTS = 8_000
+POOL_BYTES = 16 * 1024 * 1024
+#: The status of a process that ends because its device has failed it; its worker starts a fresh one.
+EXIT_DEVICE_BROKEN = 70
+
+
+def run_batch(parts: Parts, operation: ModelOperation, first: Lease, worker: str) -> set[int]:
+    """Run a leased shard and others that may be computed with it; return the jobs they are of."""
+    ends = ShardEnds(parts, first)
+    if ends.is_exhausted():
+        try:
+            ends.halve_or_bury()
+        except Exception as error:  # noqa: BLE001 - every error has its end
+            ends.end_by(error)
+        return {first.job_id}
+    leases = [first, *_companions(parts, first, worker)]
+    with Heartbeat(parts.engine, leases, parts.settings.lease_s) as heartbeat:
+        BatchAttempt(parts, operation, leases, heartbeat).run()
+    return {held.job_id for held in leases}
+
+
+def _companions(parts: Parts, first: Lease, worker: str) -> list[Lease]:
+    if first.failures or first.losses >= ledger.LOSSES_IN_COMPANY:
+        return []
+    settings = parts.settings
+    lease = partial(
+        ledger.lease_companions,
+        first=first,
+        worker=worker,
+        lease_s=settings.lease_s,
+        max_bytes=settings.batch_bytes,
+        max_shards=settings.batch_shards,
+    )
+    return transact(parts.engine, lease)
+
+
+@dataclass(slots=True)
+class _Shard:
+    """How far one shard of the run is."""
+
+    held: Lease
+    ends: ShardEnds
+    documents_in: int = 0
+    results: int = 0
+    dead: int = 0
+    #: Written to before, by this attempt.
+    is_begun: bool = False
+    #: Ended, one way or the other: nothing of it is read or written any more.
+    is_over: bool = False
+
+
+@dataclass(slots=True)
+class _Computed:
+    """A batch of one shard with what the model made of it, ready to be written."""
+
+    shard: _Shard
+    documents: list[Document] = field(default_factory=list)
+    letters: list[DeadLetter] = field(default_factory=list)
+    results: dict[bytes, Any] = field(default_factory=dict)
+    is_last: bool = False
+
+
+class BatchAttempt:
+    """One run over leased shards of one operation and fingerprint."""
+
+    def __init__(self, parts: Parts, operation: ModelOperation, leases: Sequence[Lease], heartbeat: Heartbeat) -> None:
+        self._parts = parts
+        self._operation = operation
+        self._heartbeat = heartbeat
+        self._shards = {held.shard_id: _Shard(held, ShardEnds(parts, held)) for held in leases}
+        with reading(parts.engine) as connection:
+            self._job: AnyRow = jobs.get(connection, leases[0].job_id)
+        self._fingerprint: str = self._job.fingerprint
+        self._workplace = replace(parts.workplace, device=choose_device(parts.settings.device))
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batch-writer")
+        self._writing: Future[None] | None = None
+        self._letters = Letters()
+        self._documents = 0
+        self._writing_s = 0.0
+
+    def run(self) -> None:
+        """Run every shard to one of its ends."""
+        started = time.perf_counter()
+        try:
+            runner = runner_for(self._operation, jobs.parameters(self._job), self._workplace)
+        except (UsageError, BackendBrokenError) as error:
+            self._not_ready(str(error))
+            return
+        before = runner.batches.statistics
+        runner.batches.statistics = BatchStatistics()
+        try:
+            self._compute(runner, started)
+        except BackendBrokenError as error:
+            self._broken(str(error))
+        except Exception as error:  # noqa: BLE001 - every error has its end
+            self._end_rest(error)
+        finally:
+            self._writer.shutdown()
+            runner.batches.statistics = before
+
+    # --- the pipeline
+
+    def _compute(self, runner: Runner, started: float) -> None:
+        leases = [shard.held for shard in self._shards.values()]
+        with BatchReader(self._parts, leases, runner.backend, self._known, self._is_wanted) as reader:
+            for pool in self._pools(reader, runner):
+                self._submit(runner, [self._computed(one) for one in self._forward(runner, pool)])
+            self._wait_for_writer()
+        statistics = runner.batches.statistics
+        run = BatchRun(
+            operation=self._operation.name,
+            fingerprint=self._fingerprint,
+            model=runner.backend.digest,
+            device=self._workplace.device,
+            shards=len(leases),
+            documents=self._documents,
+            batches=statistics.batches,
+            tokens=statistics.tokens,
+            padded_tokens=statistics.padded_tokens,
+            batch_fill=statistics.batch_fill,
+            token_budget=runner.batches.token_budget,
+            out_of_memory=statistics.out_of_memory,
+            elapsed_s=time.perf_counter() - started,
+            forward_s=statistics.forward_s,
+            waiting_s=reader.waiting_s,
+            writing_s=self._writing_s,
+        )
+        transact(self._parts.engine, partial(batch_runs.save, run=run))
+        logger.info("batch.ended", extra={**run.as_fields(), "padding_waste": round(statistics.padding_waste, 4)})
+
+    def _known(self, connection: Connection, digests: Sequence[bytes]) -> set[bytes]:
+        return set(self._operation.known(connection, self._fingerprint, digests))
+
+    def _is_wanted(self, shard_id: int) -> bool:
+        return not self._shards[shard_id].is_over and not self._heartbeat.is_lost(shard_id)
+
+    def _pools(self, reader: BatchReader, runner: Runner) -> Iterator[list[ReadBatch]]:
+        """Yield what is to be sorted by length together."""
+        pool: list[ReadBatch] = []
+        positions, documents, size_bytes = 0, 0, 0
+        for read in reader:
+            pool.append(read)
+            positions += read.positions
+            documents += len(read.batch.documents) + len(read.batch.letters)
+            size_bytes += read.batch.size_bytes
+            if (
+                positions >= POOL_BUDGETS * runner.batches.token_budget
+                or documents >= POOL_DOCUMENTS
+                or size_bytes >= POOL_BYTES
+            ):
+                yield pool
+                pool = []
+                positions, documents, size_bytes = 0, 0, 0
+        if pool:
+            yield pool
+
+    def _forward(self, runner: Runner, pool: Sequence[ReadBatch]) -> Iterator[tuple[ReadBatch, Mapping[bytes, Any]]]:
+        """Compute a pool and yield its batches, each with a result or an error by the digest of a text."""
+        texts: dict[bytes, Prepared] = {}
+        for read in pool:
+            if self._is_wanted(read.shard_id):
+                texts.update(read.prepared)
+        windows = [window for one in texts.values() for window in one.windows]
+        outputs = iter(runner.batches.run(windows))
+        results: dict[bytes, Any] = {}
+        for digest, one in texts.items():
+            of_text = [next(outputs) for _ in one.windows]
+            results[digest] = one.error or join_outputs(runner.backend, one.text, one.windows, of_text)
+        for read in pool:
+            yield read, results
+
+    def _computed(self, given: tuple[ReadBatch, Mapping[bytes, Any]]) -> _Computed:
+        read, results = given
+        shard = self._shards[read.shard_id]
+        computed = _Computed(shard, is_last=read.is_last)
+        if read.error is not None:
+            self._end(shard, read.error)
+        if not self._is_wanted(read.shard_id):
+            return computed
+        computed.letters.extend(read.batch.letters)
+        for document in read.batch.documents:
+            result = results[document.sha256] if document.sha256 in read.prepared else None
+            if isinstance(result, UnfitTextError):
+                computed.letters.append(self._letters.letter(document, result.reason, result.detail))
+                continue
+            computed.documents.append(document)
+            if result is not None:
+                computed.results[document.sha256] = result
+        shard.documents_in += len(read.batch.documents) + len(read.batch.letters)
+        shard.results += len(computed.documents)
+        shard.dead += len(computed.letters)
+        self._documents += len(read.batch.documents)
+        self._heartbeat.bytes_done[read.shard_id] += read.batch.size_bytes
+        return computed
+
+    # --- writing
+
+    def _submit(self, runner: Runner, computed: Sequence[_Computed]) -> None:
+        """Let a pool be written while the next one is computed; at most one waits."""
+        self._wait_for_writer()
+        self._writing = self._writer.submit(self._write, runner, computed)
+
+    def _wait_for_writer(self) -> None:
+        if self._writing is not None:
+            self._writing.result()
+
+    def _write(self, runner: Runner, computed: Sequence[_Computed]) -> None:
+        started = time.perf_counter()
+        by_shard: dict[int, list[_Computed]] = {}
+        for one in computed:
+            if not one.shard.is_over:
+                by_shard.setdefault(one.shard.held.shard_id, []).append(one)
+        lost: list[int] = []
+
+        def work(connection: Connection) -> None:
+            # Tried again as a whole when the database was busy.
+            lost.clear()
+            # In one order, so that two workers never wait for each other in a circle.
+            written = {
+                shard_id: self._write_shard(connection, runner, by_shard[shard_id]) for shard_id in sorted(by_shard)
+            }
+            lost.extend(shard_id for shard_id, holds in written.items() if not holds)
+
+        transact(self._parts.engine, work)
+        for shard_id, parts in by_shard.items():
+            shard = self._shards[shard_id]
+            shard.is_begun = True
+            if shard_id in lost or parts[-1].is_last:
+                self._leave(shard, is_lost=shard_id in lost)
+        self._writing_s += time.perf_counter() - started
+
+    def _write_shard(self, connection: Connection, runner: Runner, parts: Sequence[_Computed]) -> bool:
+        """Write what belongs to one shard, with its DONE if that was the last of it; False when its lease is lost."""
+        shard = parts[0].shard
+        if parts[-1].is_last:
+            outcome = Outcome(shard.documents_in, shard.results, shard.dead, 0)
+            # The fence comes first: whatever follows is written only by the attempt that holds the shard.
+            holds = ledger.finish(connection, shard.held, outcome)
+        else:
+            holds = ledger.holds(connection, shard.held)
+        if not holds:
+            return False
+        if not shard.is_begun and shard.held.attempts > 1:
+            dead_letters.clear(connection, shard.held)
+        save_records(connection, [document for one in parts for document in one.documents])
+        dead_letters.save(connection, shard.held, [letter for one in parts for letter in one.letters])
+        results = {digest: result for one in parts for digest, result in one.results.items()}
+        self._operation.save(connection, self._fingerprint, runner.backend, results)
+        return True
+
+    # --- ends
+
+    def _leave(self, shard: _Shard, *, is_lost: bool = False) -> None:
+        shard.is_over = True
+        self._heartbeat.ended(shard.held.shard_id)
+        fields = {"job": shard.held.job_id, "shard": shard.held.shard_id, "attempt": shard.held.attempts}
+        if is_lost:
+            logger.warning("shard.lease_lost", extra=fields)
+        else:
+            logger.info("shard.ended", extra=fields)
+
+    def _end(self, shard: _Shard, error: Exception) -> None:
+        """End one shard by its error; the others go on."""
+        if not shard.is_over:
+            shard.is_over = True
+            self._heartbeat.ended(shard.held.shard_id)
+            shard.ends.end_by(error)
+
+    def _end_rest(self, error: Exception) -> None:
+        """End every shard that has not ended by an error of the run."""
+        alone = len(self._shards) == 1
+        for shard in self._shards.values():
+            # Which of many shards is to blame is not known: each is tried again, alone, and then it is.
+            blamed = error if alone or not isinstance(error, HanmillError) else TransientError(str(error))
+            self._end(shard, blamed)
+
+    def _not_ready(self, reason: str) -> None:
+        """Wait for the model; when that has been in vain for long, the jobs fail with the reason."""
+        for shard in self._shards.values():
+            if shard.is_over:
+                continue
+            shard.is_over = True
+            self._heartbeat.ended(shard.held.shard_id)
+            if shard.held.deferrals >= self._parts.settings.max_deferrals:
+                shard.ends.give_up_job(reason)
+            else:
+                logger.warning("shard.deferred", extra={"shard": shard.held.shard_id, "error": reason})
+                shard.ends.defer(reason)
+
+    def _broken(self, reason: str) -> None:
+        """Put everything back; a process whose GPU has failed it can only be replaced."""
+        logger.error("batch.device_broken", extra={"error": reason})
+        drop_runners()
+        self._not_ready(reason)
+        if self._workplace.device.startswith("cuda"):
+            os._exit(EXIT_DEVICE_BROKEN)
