@@ -350,10 +350,14 @@ def free_lapsed(connection: Connection) -> int:
 
 
 def free_shard(connection: Connection, shard_id: int, worker_prefix: str) -> int:
-    """LEASED → PENDING for one shard if one of these workers holds it; return how many (0 or 1)."""
-    return _lose(
-        connection, and_(shards.c.id == shard_id, shards.c.leased_by.startswith(worker_prefix, autoescape=True))
+    """LEASED → PENDING for a shard that one of these workers holds, and for all that the same process held with it."""
+    holder = select(shards.c.leased_by).where(
+        shards.c.id == shard_id,
+        shards.c.state == ShardState.LEASED,
+        shards.c.leased_by.startswith(worker_prefix, autoescape=True),
     )
+    process = connection.scalar(holder)
+    return _lose(connection, shards.c.leased_by == process) if process is not None else 0
 
 
 def free_worker(connection: Connection, worker_prefix: str, *, stopped: bool = False) -> int:

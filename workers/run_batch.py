@@ -42,6 +42,10 @@ POOL_BUDGETS = 16
 #: A pool is closed at so many documents or bytes of text too, so that no transaction is long.
 POOL_DOCUMENTS = 8_000
 POOL_BYTES = 16 * 1024 * 1024
+#: Where nothing is sorted, because nothing goes to a device, at so many documents already.
+POOL_DOCUMENTS_WITHOUT_DEVICE = 200
+#: How much longer than for a model that is not there is waited for one that computes nothing just now.
+PATIENCE_WITH_DEVICES = 5
 #: The status of a process that ends because its device has failed it; its worker starts a fresh one.
 EXIT_DEVICE_BROKEN = 70
 
@@ -126,14 +130,14 @@ class BatchAttempt:
         try:
             runner = runner_for(self._operation, jobs.parameters(self._job), self._workplace)
         except (UsageError, BackendBrokenError) as error:
-            self._not_ready(str(error))
+            self._not_ready(error)
             return
         before = runner.batches.statistics
         runner.batches.statistics = BatchStatistics()
         try:
             self._compute(runner, started)
         except BackendBrokenError as error:
-            self._broken(str(error))
+            self._broken(error)
         except Exception as error:  # noqa: BLE001 - every error has its end
             self._end_rest(error)
         finally:
@@ -185,11 +189,9 @@ class BatchAttempt:
             positions += read.positions
             documents += len(read.batch.documents) + len(read.batch.letters)
             size_bytes += read.batch.size_bytes
-            if (
-                positions >= POOL_BUDGETS * runner.batches.token_budget
-                or documents >= POOL_DOCUMENTS
-                or size_bytes >= POOL_BYTES
-            ):
+            most = POOL_DOCUMENTS if positions else POOL_DOCUMENTS_WITHOUT_DEVICE
+            full = positions >= POOL_BUDGETS * runner.batches.token_budget
+            if full or documents >= most or size_bytes >= POOL_BYTES:
                 yield pool
                 pool = []
                 positions, documents, size_bytes = 0, 0, 0
@@ -316,23 +318,28 @@ class BatchAttempt:
             blamed = error if alone or not isinstance(error, HanmillError) else TransientError(str(error))
             self._end(shard, blamed)
 
-    def _not_ready(self, reason: str) -> None:
+    def _not_ready(self, error: Exception) -> None:
         """Wait for the model; when that has been in vain for long, the jobs fail with the reason."""
+        reason = str(error)
+        tries = self._parts.settings.max_deferrals
+        if isinstance(error, BackendBrokenError):
+            # A server that is being restarted comes back; a directory that was altered does not.
+            tries *= PATIENCE_WITH_DEVICES
         for shard in self._shards.values():
             if shard.is_over:
                 continue
             shard.is_over = True
             self._heartbeat.ended(shard.held.shard_id)
-            if shard.held.deferrals >= self._parts.settings.max_deferrals:
+            if shard.held.deferrals >= tries:
                 shard.ends.give_up_job(reason)
             else:
                 logger.warning("shard.deferred", extra={"shard": shard.held.shard_id, "error": reason})
                 shard.ends.defer(reason)
 
-    def _broken(self, reason: str) -> None:
+    def _broken(self, error: BackendBrokenError) -> None:
         """Put everything back; a process whose GPU has failed it can only be replaced."""
-        logger.error("batch.device_broken", extra={"error": reason})
+        logger.error("batch.device_broken", extra={"error": str(error)})
         drop_runners()
-        self._not_ready(reason)
+        self._not_ready(error)
         if self._workplace.device.startswith("cuda"):
             os._exit(EXIT_DEVICE_BROKEN)

@@ -24,6 +24,10 @@ class UnfitTextError(Exception):
         self.detail = detail
 
 
+class BackendFailedError(RuntimeError):
+    """A backend that can compute nothing just now (its server is away, say); no text is to blame."""
+
+
 class Window(Protocol):
     """A stretch of one text as the device takes it."""
 

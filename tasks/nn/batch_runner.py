@@ -13,7 +13,7 @@ from typing import Any, Generic
 
 import torch
 
-from tasks.nn.backend import MODEL_FAILED, OUT_OF_MEMORY, Backend, O, UnfitTextError, W
+from tasks.nn.backend import MODEL_FAILED, OUT_OF_MEMORY, Backend, BackendFailedError, O, UnfitTextError, W
 from tasks.nn.token_batches import BatchStatistics, cut_batches
 
 logger = logging.getLogger(__name__)
@@ -96,6 +96,8 @@ class BatchRunner(Generic[W, O]):
         # The exception is handed out and its handler left before anything else: its traceback holds tensors.
         try:
             return self._backend.forward(batch)
+        except BackendFailedError as error:
+            raise BackendBrokenError(str(error)) from error
         except Exception as error:  # noqa: BLE001 - whatever a model raises, the others of the batch must live
             return error.with_traceback(None)
 
@@ -143,8 +145,12 @@ def is_out_of_memory(error: Exception) -> bool:
 def warm_up(backend: Backend[W, O, Any], device: str) -> BatchRunner[W, O]:
     """Run ever larger batches of the longest windows and return a runner with the budget that was worth it.
 
+    A backend with a `fixed_token_budget` computes elsewhere, and is not warmed up.
     Raises `BackendBrokenError` when the model cannot compute even one ordinary text.
     """
+    fixed: int | None = getattr(backend, "fixed_token_budget", None)
+    if fixed is not None:
+        return BatchRunner(backend, fixed)
     kind = device.split(":", maxsplit=1)[0]
     limit = MAX_TOKEN_BUDGET.get(kind, MAX_TOKEN_BUDGET["cpu"])
     probe = list(backend.windows(WARM_UP_TEXT * 4))[:1]

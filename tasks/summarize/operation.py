@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from storage import summaries
 from storage.engine import Connection
@@ -74,17 +75,15 @@ class SummarizeOperation:
         from tasks.nn.model_directory import ModelDirectoryError  # noqa: PLC0415
         from tasks.summarize.backends import load_served, load_summarizer  # noqa: PLC0415
 
-        length, max_chars = parameters["length"], parameters["max_chars"]
-        if parameters["backend"] == "openai":
-            served = (parameters["endpoint"], parameters["served_model"], workplace.endpoint_key)
-            return load_served(*served, length=length, max_chars=max_chars)
+        options = {"length": parameters["length"], "max_chars": parameters["max_chars"]}
         digest = parameters.get("model")
         built_in = (DEFAULT_TITLE, DEFAULT_EXTRACT)
         which = find_directory(workplace.engine, digest, built_in) if digest else parameters["backend"]
         try:
-            return load_summarizer(
-                which, workplace.device, dtype_for(workplace.device), length=length, max_chars=max_chars
-            )
+            if parameters["backend"] == "openai":
+                served = (parameters["endpoint"], parameters["served_model"], workplace.endpoint_key)
+                return load_served(*served, **options)
+            return load_summarizer(which, workplace.device, dtype_for(workplace.device), **options)
         except ModelDirectoryError as error:
             raise UsageError(str(error)) from error
 
@@ -103,6 +102,9 @@ def _served(backend: str, named: Sequence[str], endpoint: str | None) -> dict[st
         return {}
     if not endpoint or len(named) != 1:
         message = "--backend openai asks a server: name it by --endpoint URL, and the model that it serves by --model"
+        raise UsageError(message)
+    if urlsplit(endpoint).scheme not in {"http", "https"}:
+        message = f"--endpoint {endpoint}: no address; write for example http://127.0.0.1:8000/v1"
         raise UsageError(message)
     return {"endpoint": endpoint, "served_model": named[0]}
 

@@ -13,6 +13,7 @@ import pytest
 from storage import batch_runs, dead_letters, job_ledger, jobs, ledger, summaries
 from storage.engine import reading, transact
 from storage.errors import UsageError
+from storage.schema import shards
 from storage.states import JobState
 from tasks import model_runners
 from tasks.nn.backend import EMPTY_TEXT, UnfitTextError
@@ -197,7 +198,7 @@ def test_a_shard_whose_lease_is_lost_on_the_way_drops_out_alone(
 
     def lose(windows: Sequence[Opening]) -> None:
         backend.before_forward = lambda windows: None
-        transact(engine, lambda connection: ledger.free_shard(connection, lost, "inline@test"))
+        transact(engine, lambda connection: ledger._lose(connection, shards.c.id == lost))
 
     backend.before_forward = lose
     # The warm-up comes first and loses nothing: nothing is leased to anybody yet.

@@ -51,19 +51,21 @@ class Deployment:
         }
         return {**os.environ, **own}
 
-    def start_worker(self, concurrency: int = 1, name: str = "test") -> subprocess.Popen[bytes]:
+    def start_worker(self, concurrency: int = 1, name: str = "test", kind: str = "cpu") -> subprocess.Popen[bytes]:
         """Start a worker as an operator would."""
         log = self.settings.home / f"worker-{name}.log"
         command = [sys.executable, "-m", "celery", "-A", "workers.app", "worker", "--loglevel", "INFO"]
         command += ["-c", str(concurrency), "-Q", "hanmill.cpu,hanmill.control", "-n", f"{name}@%h"]
         command += ["--without-gossip", "--without-mingle"]
+        if kind == "gpu":
+            command = [sys.executable, "-m", "workers.cli.main", "worker", "gpu", "--device", "cpu", "--name", name]
         with log.open("ab") as stream:
             return subprocess.Popen(command, stdout=stream, stderr=stream, env=self.environment(), cwd=REPOSITORY)
 
     @contextmanager
-    def workers(self, concurrency: int = 1, name: str = "test") -> Iterator[subprocess.Popen[bytes]]:
+    def workers(self, concurrency: int = 1, name: str = "test", kind: str = "cpu") -> Iterator[subprocess.Popen[bytes]]:
         """Have a worker run for the time of the context."""
-        worker = self.start_worker(concurrency, name)
+        worker = self.start_worker(concurrency, name, kind)
         try:
             yield worker
         finally:

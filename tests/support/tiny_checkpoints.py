@@ -151,9 +151,8 @@ def make_bert(directory: Path, head: str, **settings: Any) -> Path:
     """Make a BERT with a head, such as `BertForMaskedLM` or `BertForSequenceClassification`."""
     transformers = load_transformers()
     entries = vocabulary()
-    config = transformers.BertConfig(
-        vocab_size=len(entries), max_position_embeddings=128, initializer_range=SPREAD, **SIZES, **settings
-    )
+    chosen = {"max_position_embeddings": 128, "initializer_range": SPREAD, **SIZES, **settings}
+    config = transformers.BertConfig(vocab_size=len(entries), **chosen)
     _save(getattr(transformers, head), config, directory)
     write_vocabulary(directory, entries)
     return directory

@@ -235,8 +235,8 @@ def model_worker_command(nodename: str, concurrency: int, log_level: str) -> lis
     """
     return [
         *celery_command("worker"),
-        *("--pool", "prefork", "--concurrency", str(concurrency), "--hostname", nodename, "--queues", QUEUE_GPU),
-        *("--without-gossip", "--without-mingle", "--loglevel", log_level),
+        *("--pool", "prefork", "--concurrency", str(concurrency), "--hostname", nodename),
+        *("--queues", f"{QUEUE_GPU},{QUEUE_CONTROL}", "--without-gossip", "--without-mingle", "--loglevel", log_level),
         *("--", "worker.pool_start_method=spawn"),
     ]
 

@@ -69,17 +69,20 @@ def _print(report: dict[str, Any], output: options.OutputFormat) -> None:
 
 def describe(connection: Connection, job_id: int) -> dict[str, Any]:
     """Return everything that is known of a job."""
+    from storage.batch_runs import totals
     from storage.dead_letters import standing
     from storage.inspection import last_errors
     from storage.jobs import get, parameters, shard_states, view
     from workers.cli.job_list import shown
 
+    job = view(connection, job_id)
     return {
-        **shown(view(connection, job_id)),
+        **shown(job),
         "parameters": parameters(get(connection, job_id)),
         "dead_standing": standing(connection, job_id),
         "shards_by_state": shard_states(connection, job_id),
         "last_errors": last_errors(connection, job_id),
+        "model_runs": totals(connection, [job["fingerprint"]]).get(job["fingerprint"], {}),
     }
 
 
@@ -100,6 +103,15 @@ def _exit_code(engine: Engine, job_id: int) -> int:
         return exit_code(connection, [view(connection, job_id)])
 
 
+def _model_runs(totals: dict[str, float]) -> dict[str, str]:
+    """Return what the table says of all runs of models under the job's fingerprint."""
+    if not totals:
+        return {}
+    waited = totals["waiting_s"] / totals["elapsed_s"] if totals["elapsed_s"] else 0.0
+    rate = f"{totals['documents_per_s']:,.0f} documents/s, {totals['tokens_per_s']:,.0f} positions/s"
+    return {"model": f"{rate}; {totals['padding_waste']:.1%} padding, {waited:.0%} of the time without data"}
+
+
 def _print_tables(report: dict[str, Any]) -> None:
     from workers.cli.result import equation, rate_of
 
@@ -115,6 +127,7 @@ def _print_tables(report: dict[str, Any]) -> None:
         "since": report["created_at"],
         "until": report["finished_at"],
         "fingerprint": report["fingerprint"],
+        **_model_runs(report["model_runs"]),
         "dead letters": f"{report['dead_standing']:,} stand; see hanmill dead {report['id']}"
         if report["dead_standing"]
         else "none stand",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from tasks.nn.backend import EMPTY_TEXT, UnfitTextError
+from tasks.nn.backend import EMPTY_TEXT, BackendFailedError, UnfitTextError
 from tasks.nn.batch_runner import BackendBrokenError, BatchRunner, is_out_of_memory, warm_up
 from tasks.nn.offline import run_all
 
@@ -142,6 +142,24 @@ def test_the_warm_up_stays_within_what_the_device_holds() -> None:
     runner = warm_up(Shouter(full_above(2000)), "cpu")
     assert runner.token_budget <= 2048
     assert runner.run([Letters("a")] * 10) == ["A"] * 10
+
+
+def test_a_server_that_is_away_is_no_fault_of_any_text() -> None:
+    def check(windows: Sequence[Letters]) -> None:
+        message = "connection refused"
+        raise BackendFailedError(message)
+
+    with pytest.raises(BackendBrokenError, match="connection refused"):
+        BatchRunner(Shouter(check), 512).run([Letters("a"), Letters("b")])
+
+
+def test_a_backend_that_knows_its_budget_is_not_warmed_up() -> None:
+    class Served(Shouter):
+        fixed_token_budget = 77
+
+    served = Served()
+    assert warm_up(served, "cpu").token_budget == 77
+    assert served.batches == []
 
 
 def test_a_failure_of_the_moment_is_tried_once_more() -> None:

@@ -40,7 +40,12 @@ def test_a_model_worker_spawns_one_process_a_device(
     assert invoke("worker", "gpu", "--device", "cpu", "--name", "models1").exit_code == 0
     (command,) = became
     options = " ".join(command)
-    for part in ("--pool prefork", "--concurrency 1", "--queues hanmill.gpu", "worker.pool_start_method=spawn"):
+    for part in (
+        "--pool prefork",
+        "--concurrency 1",
+        "--queues hanmill.gpu,hanmill.control",
+        "worker.pool_start_method=spawn",
+    ):
         assert part in options
     assert "solo" not in options
     assert os.environ["HANMILL_DEVICE"] == "cpu"
