@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -113,10 +114,12 @@ class Settings(BaseSettings):
 
 @lru_cache(maxsize=1)
 def load_settings() -> Settings:
-    """Read the environment once.
+    """Read the environment once, and let transformers look for nothing on the network.
 
     Raises `UsageError` that names all faults together, each with key and value, passwords masked.
     """
+    # Read by transformers when it is imported, which no process does before it has its settings.
+    os.environ["HF_HUB_OFFLINE"] = "1"
     try:
         return Settings()
     except ValidationError as error:

@@ -7,24 +7,33 @@ from dataclasses import dataclass
 
 #: Windows of one batch at most, whatever the budget: beyond this a kernel gains nothing more.
 MAX_WINDOWS = 1024
+#: A window shorter than this part of a batch's longest begins the next batch, …
+LEAST_LENGTH = 0.75
+#: … once the batch has this part of the budget: below it a device computes a small batch no faster than a larger one.
+LEAST_FILL = 0.125
 
 
 def cut_batches(lengths: Sequence[int], token_budget: int, max_windows: int = MAX_WINDOWS) -> list[list[int]]:
     """Return batches of indices, the longest windows first, each of at most `token_budget` padded positions.
 
-    A window longer than the budget is a batch by itself.
+    A window longer than the budget is a batch by itself. Where few windows make the lengths of a batch differ much, it
+    ends before the budget does.
 
     >>> cut_batches([3, 9, 4], token_budget=9)
     [[1], [2, 0]]
     """
+    least_fill = LEAST_FILL * token_budget
     order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
     batches: list[list[int]] = []
     for index in order:
-        # The first of a batch is its longest, to which all others are padded.
-        full = not batches or len(batches[-1]) >= max_windows
-        if full or lengths[batches[-1][0]] * (len(batches[-1]) + 1) > token_budget:
-            batches.append([])
-        batches[-1].append(index)
+        if batches and len(batches[-1]) < max_windows:
+            # The first of a batch is its longest, to which all others are padded.
+            longest, count = lengths[batches[-1][0]], len(batches[-1])
+            alike = lengths[index] >= LEAST_LENGTH * longest or longest * count < least_fill
+            if alike and longest * (count + 1) <= token_budget:
+                batches[-1].append(index)
+                continue
+        batches.append([index])
     return batches
 
 

@@ -103,8 +103,10 @@ def _served(backend: str, named: Sequence[str], endpoint: str | None) -> dict[st
     if not endpoint or len(named) != 1:
         message = "--backend openai asks a server: name it by --endpoint URL, and the model that it serves by --model"
         raise UsageError(message)
-    if urlsplit(endpoint).scheme not in {"http", "https"}:
-        message = f"--endpoint {endpoint}: no address; write for example http://127.0.0.1:8000/v1"
+    parts = urlsplit(endpoint)
+    if parts.scheme not in {"http", "https"} or parts.username is not None:
+        # The address itself is not repeated: a password may stand in it.
+        message = "--endpoint: write for example http://127.0.0.1:8000/v1; a key belongs into HANMILL_ENDPOINT_KEY"
         raise UsageError(message)
     return {"endpoint": endpoint, "served_model": named[0]}
 

@@ -52,7 +52,8 @@ class RandomEncoder:
         self._device = device
         torch.manual_seed(0)
         config = BertConfig(vocab_size=21128)
-        self.model = BertModel(config, add_pooling_layer=False).to(device, dtype_for(device)).eval()
+        network: torch.nn.Module = BertModel(config, add_pooling_layer=False)
+        self.model = network.to(device, dtype_for(device)).eval()
 
     def windows(self, text: str) -> list[Ids]:
         """Return the sentence as ids, cut to what the model takes."""

@@ -13,6 +13,7 @@ from workers.cli import (
     db,
     dead,
     doctor,
+    evaluate,
     export,
     job_list,
     models,
@@ -21,6 +22,7 @@ from workers.cli import (
     status,
     submit,
     top,
+    train,
     worker,
 )
 from workers.cli.edge import EdgeGroup
@@ -39,7 +41,7 @@ app = typer.Typer(
 )
 COMMANDS = (
     *(run, submit, job_list, status, control, dead, top, show, export, corpora),
-    *(models, worker, doctor, config, db),
+    *(models, train, evaluate, worker, doctor, config, db),
 )
 for module in COMMANDS:
     module.add_to(app)

@@ -95,14 +95,14 @@ def _train(
     try:
         from tasks.nn.fit import FitError
         from tasks.summarize.train_spaces_extract import train_spaces_extract
+        from tasks.summarize.train_span import train_span
     except ModuleNotFoundError as error:
         raise _missing(error) from error
-    if backend is TrainedBackend.SPAN:
-        from tasks.summarize.train_span import train_span as train_it
-    else:
-        train_it = train_spaces_extract
     try:
-        model, report = train_it(train, dev, directory, seed=seed, on_epoch=_tell)
+        if backend is TrainedBackend.SPAN:
+            model, report = train_span(train, dev, directory, seed=seed, on_epoch=_tell)
+        else:
+            model, report = train_spaces_extract(train, dev, directory, seed=seed, on_epoch=_tell)
     except FitError as error:
         raise HanmillError(str(error)) from error
     except OSError as error:

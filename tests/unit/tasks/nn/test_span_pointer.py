@@ -1,9 +1,19 @@
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor
 
-from tasks.nn.span_pointer import FORBIDDEN, SpanBatch, SpanPointer, SpanPointerSettings, best_spans, soft_target_loss
+from tasks.nn.span_pointer import (
+    FORBIDDEN,
+    SpanBatch,
+    SpanPointer,
+    SpanPointerSettings,
+    SpanTower,
+    best_spans,
+    soft_target_loss,
+)
 
 SETTINGS = SpanPointerSettings(characters=50, features=4, channels=16, pair_channels=8, min_width=2, max_width=6)
 
@@ -46,7 +56,9 @@ def test_the_scores_of_a_text_do_not_depend_on_its_neighbours() -> None:
 
 def test_no_span_leaves_the_text_or_is_narrower_or_wider_than_allowed() -> None:
     scores = pointer()(batch([9, 4]))
-    assert allowed_places(scores[:1]) == {(start, end) for start in range(9) for end in range(start + 2, 10) if end <= start + 6}
+    assert allowed_places(scores[:1]) == {
+        (start, end) for start in range(9) for end in range(start + 2, 10) if end <= start + 6
+    }
     assert allowed_places(scores[1:]) == {(0, 2), (0, 3), (0, 4), (1, 3), (1, 4), (2, 4)}
 
 
@@ -62,14 +74,14 @@ def test_spans_keep_to_the_room_of_their_start_and_to_the_allowed_ends() -> None
 def test_a_span_scores_the_sum_of_its_parts() -> None:
     made = pointer()
     windows = batch([7])
-    tower = made.towers[0]
+    tower = cast(SpanTower, made.towers[0])
     scores = made(windows)
     hidden: list[Tensor] = []
-    hook = tower.scores.register_forward_hook(lambda _module, _inputs, output: hidden.append(output))  # type: ignore[operator, union-attr]
+    hook = tower.scores.register_forward_hook(lambda _module, _inputs, output: hidden.append(output))
     made(windows)
     hook.remove()
-    start, end, member, starts, ends = hidden[0][0].split([1, 1, 1, 8, 8], dim=-1)
-    expected = start[2] + end[4] + member[2:5].sum() + starts[2] @ ends[4] / 8**0.5 + tower.width_bias[2]  # type: ignore[index]
+    start, end, member, starts, ends = torch.split(hidden[0][0], [1, 1, 1, 8, 8], dim=-1)
+    expected = start[2] + end[4] + member[2:5].sum() + starts[2] @ ends[4] / 8**0.5 + tower.width_bias[2]
     assert torch.allclose(scores[0, 2, 2], expected, atol=1e-5)
 
 
@@ -114,7 +126,9 @@ def test_hidden_characters_are_hidden_in_training_only() -> None:
 def test_every_parameter_is_trained() -> None:
     made = pointer(towers=2).train()
     scores = made.tower_scores(batch([12, 9]))
-    loss = torch.stack([soft_target_loss(part, torch.tensor([[14, 20], [8, 9]]), torch.full((2, 2), 0.5)) for part, _ in scores])
+    loss = torch.stack(
+        [soft_target_loss(part, torch.tensor([[14, 20], [8, 9]]), torch.full((2, 2), 0.5)) for part, _ in scores]
+    )
     loss.sum().backward()  # type: ignore[no-untyped-call]
     unused = [name for name, parameter in made.named_parameters() if parameter.grad is None or not parameter.grad.any()]
     assert unused == []

@@ -261,11 +261,27 @@ def test_a_server_that_never_answers_is_the_servers_fault_not_the_documents() ->
         windows = [window for text in DOCUMENTS[:3] for window in backend.windows(text)]
         with pytest.raises(EndpointError, match=r"none of 3 requests .* no whole answer within 0\.2 s"):
             backend.forward(windows)
-        assert len(server.asked.requests) == 6
+        # Three documents twice, and a plain question.
+        assert len(server.asked.requests) == 7
         # Known to be down: one try each is enough to see whether it is back.
         with pytest.raises(EndpointError):
             backend.forward(windows)
-        assert len(server.asked.requests) == 9
+        assert len(server.asked.requests) == 11
+
+
+def test_a_document_that_breaks_the_server_is_blamed_though_it_is_alone() -> None:
+    def poisoned(handler: BaseHTTPRequestHandler, prompt: str, _times: int) -> None:
+        if "第1篇" in prompt:
+            send(handler, 500, b"boom")
+        else:
+            reply(handler, name_of(prompt))
+
+    with serving(poisoned) as server:
+        backend = backend_of(server.url, attempts=2)
+        assert summaries(run_all(backend, DOCUMENTS[1:2])) == ["endpoint_failed"]
+        # The server is not taken for dead: the next document is tried as often as ever.
+        assert summaries(run_all(backend, DOCUMENTS[1:3])) == ["endpoint_failed", "第2篇的方法"]
+    assert server.asked.times("第1篇") == 4
 
 
 def test_an_answer_that_drips_ends_at_the_time_out() -> None:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from hypothesis import given, strategies
 
 from tasks.summarize.span_targets import MIX, span_scores, span_target

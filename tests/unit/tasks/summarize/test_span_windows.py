@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 
 import pytest
 
@@ -22,7 +23,7 @@ def test_a_short_text_is_one_window() -> None:
 def test_windows_cover_the_text_in_order_and_are_never_too_long(text: str) -> None:
     windows = cut_windows(text)
     assert windows[0][0] == 0
-    assert all(before[1] == after[0] for before, after in zip(windows, windows[1:], strict=False))
+    assert all(before[1] == after[0] for before, after in pairwise(windows))
     assert all(0 < end - start <= WINDOW_CHARS for start, end in windows)
     assert windows[-1][1] == len(text)
 

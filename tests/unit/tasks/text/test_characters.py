@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pytest
-
 from hypothesis import given, strategies
 
 from tasks.text.characters import CharacterVocabulary, code_points, folded, frequent_characters

@@ -1,0 +1,66 @@
+"""Chooses the summarizer that a name or a model directory stands for, and loads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from tasks.nn.backend import AnyBackend
+from tasks.nn.model_directory import CONFIG, ModelDirectory, ModelDirectoryError, is_model, open_model
+from tasks.summarize.lead import LeadBackend
+from tasks.summarize.summary import Length, length_named
+from tasks.summarize.textrank import TextRankBackend
+
+#: What needs no model, by name.
+WITHOUT_MODEL: dict[str, Callable[[Length, int | None], AnyBackend]] = {
+    "lead": LeadBackend,
+    "textrank": TextRankBackend,
+}
+
+
+def load_summarizer(
+    which: Path | str, device: str, dtype: torch.dtype, *, length: str, max_chars: int | None
+) -> AnyBackend:
+    """Load the summarizer `lead` or `textrank`, one of our model directories, or another program's checkpoint.
+
+    Raises `ModelDirectoryError` with the reason for a directory that is no summarizer.
+    """
+    named = length_named(length)
+    if isinstance(which, str):
+        return WITHOUT_MODEL[which](named, max_chars)
+    if not is_model(which) and (which / CONFIG).is_file():
+        from tasks.summarize.seq2seq_backend import open_seq2seq  # noqa: PLC0415 - loads transformers
+
+        return open_seq2seq(which, device, dtype, named, max_chars)
+    model = open_model(which)
+    loader = _loader(model)
+    return loader(model, device, dtype, named, max_chars)
+
+
+def _loader(model: ModelDirectory) -> Callable[..., AnyBackend]:
+    match model.config.backend:
+        case "span":
+            from tasks.summarize.span_backend import open_span  # noqa: PLC0415
+
+            return open_span
+        case "spaces-extract":
+            from tasks.summarize.spaces_extract_backend import open_spaces_extract  # noqa: PLC0415
+
+            return open_spaces_extract
+        case other:
+            message = f"{model.path}: its backend {other!r} is no summarizer of this version; update, or train it anew"
+            raise ModelDirectoryError(message)
+
+
+def load_served(endpoint: str, served_model: str, api_key: str, *, length: str, max_chars: int | None) -> AnyBackend:
+    """Return the summarizer that asks a server for its summaries; raises `ModelDirectoryError` for a bad address."""
+    from tasks.summarize.chat_client import Endpoint  # noqa: PLC0415 - nobody else needs it
+    from tasks.summarize.openai_backend import open_openai  # noqa: PLC0415
+
+    try:
+        return open_openai(Endpoint(endpoint, served_model, api_key), length_named(length), max_chars)
+    except ValueError as error:
+        message = f"--endpoint: {error}"
+        raise ModelDirectoryError(message) from error
