@@ -17,6 +17,9 @@ DO ?= $(if $(filter none,$(TORCH)),count$(comma)tokenize,count$(comma)tokenize$(
 comma := ,
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
+# The sets that the models which come along are trained on, and the larger tests read.
+HANMILL_TEST_DATA ?= ../shared/data
+
 # Exported, not pasted into the recipe: a path may hold blanks and quotes.
 export INPUT CORPUS
 
@@ -53,9 +56,9 @@ bench: setup ## measure the whole job against the serial reference loop (ARGS="-
 	$(BIN)/python -m tests.bench.whole_job $(ARGS)
 
 models: setup ## train the models that come along anew, from the sets in HANMILL_TEST_DATA (minutes)
-	PYTHONPATH=. $(BIN)/python -m tasks.summarize.train_default
-	PYTHONPATH=. $(BIN)/python -m tasks.summarize.train_default_extract
-	PYTHONPATH=. $(BIN)/python -m tasks.classify.train_default
+	$(BIN)/python -m tasks.summarize.train_default "$(HANMILL_TEST_DATA)" tasks/summarize/default
+	$(BIN)/python -m tasks.summarize.train_default_extract "$(HANMILL_TEST_DATA)"
+	$(BIN)/python -m tasks.classify.train_default "$(HANMILL_TEST_DATA)"
 
 wheel: setup ## build the wheel, install it into an empty environment and count the sample from there
 	VENV=$(VENV) .ci/try-wheel

@@ -114,12 +114,14 @@ class Settings(BaseSettings):
 
 @lru_cache(maxsize=1)
 def load_settings() -> Settings:
-    """Read the environment once, and let transformers look for nothing on the network.
+    """Read the environment once, and set in it what libraries read when they are imported.
 
     Raises `UsageError` that names all faults together, each with key and value, passwords masked.
     """
-    # Read by transformers when it is imported, which no process does before it has its settings.
+    # Neither transformers nor PyTorch is imported before a process has its settings. Nothing is fetched from a hub; and
+    # PyTorch's threads sleep while they wait for each other: where counting has the cores too, spinning halved the speed.
     os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         return Settings()
     except ValidationError as error:

@@ -14,7 +14,7 @@ from tasks.classify.label_set import Scores
 from tasks.classify.text_cnn_backend import Blend
 
 #: Of the separators' margins, beside the network's logits.
-WEIGHTS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
+WEIGHTS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0)
 #: How far the separators' margins are moved, so that fewer right labels are missed.
 MARGINS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 #: … and the network's logits.

@@ -117,7 +117,7 @@ class TextCnnBackend:
     @torch.inference_mode()
     def forward(self, windows: Sequence[TextWindow]) -> Sequence[Scores]:
         """Return the logits (L,) of every window."""
-        logits = self._network(pad(windows).to(self._device))  # (B, L)
+        logits = self._network(pad([window.numbers for window in windows]).to(self._device))  # (B, L)
         rows = sparse_rows(windows, len(self._separators))
         margins = SparseRows(
             rows.columns.to(self._device), rows.starts.to(self._device), rows.values.to(self._device), rows.width
@@ -139,11 +139,11 @@ def probability(scores: Scores, scale: float) -> NDArray[np.float64]:
     return 0.5 * (1.0 + np.tanh(0.5 * scale * scores.astype(np.float64)))
 
 
-def pad(windows: Sequence[TextWindow]) -> Tensor:
-    """Return the numbers of windows, filled up with 0 to the longest."""
-    numbers = np.zeros((len(windows), max(window.length for window in windows)), dtype=np.int64)
-    for row, window in enumerate(windows):
-        numbers[row, : window.length] = window.numbers
+def pad(sequences: Sequence[NDArray[np.int64]]) -> Tensor:
+    """Return the numbers of texts, filled up with 0 to the longest."""
+    numbers = np.zeros((len(sequences), max(map(len, sequences))), dtype=np.int64)
+    for row, sequence in enumerate(sequences):
+        numbers[row, : len(sequence)] = sequence
     return torch.from_numpy(numbers)  # (B, T)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tasks.classify.blending import choose_blend
@@ -39,6 +40,7 @@ from tasks.nn.sparse_linear import fit_separators
 from tasks.nn.text_cnn import TextCnn, TextCnnSizes
 from tasks.nn.token_batches import cut_batches
 
+Numbers = NDArray[np.int64]
 #: Where a killed training is taken up, inside the model's directory.
 STATE = "training"
 #: Positions of a batch when the dev part is judged.
@@ -55,15 +57,18 @@ class TrainOptions:
     seed: int = 0
     #: None: as many as read about `positions_read` positions.
     epochs: int | None = None
-    positions_read: int = 4_000_000
+    positions_read: int = 3_000_000
     learning_rate: float = 5e-3
     batch_texts: int = 32
     #: Of the texts without any label, the share that an epoch reads: they are many and teach little.
     unlabelled_share: float = 0.5
+    #: The share of texts behind which another is put, where both together have so few positions.
+    joined_share: float = 0.4
+    joined_positions: int = 160
     channels: int = 256
     embedding: int = 64
-    dropout: float = 0.5
-    embedding_dropout: float = 0.2
+    dropout: float = 0.4
+    embedding_dropout: float = 0.1
     max_positions: int = 256
     #: Pieces and n-grams that occur less often are not learned; nor are more than so many.
     piece_at_least: int = 2
@@ -71,7 +76,8 @@ class TrainOptions:
     n_gram_at_least: int = 3
     most_n_grams: int = 30_000
     average_decay: float = 0.99
-    patience: int = 3
+    #: The share of the epochs after which, without a better figure, training stops.
+    patience_share: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +150,8 @@ def fit_network(
     row_loss = mean_loss(options.loss)
 
     def loss_of(module: nn.Module, batch: Sequence[int]) -> Tensor:
-        numbers = pad([train.windows[place] for place in batch])
-        return row_loss(module(numbers), torch.from_numpy(train.targets[list(batch)]))
+        sequences, targets = lengthened(train, batch, options)
+        return row_loss(module(pad(sequences)), torch.from_numpy(targets))
 
     steps = math.ceil(_texts_per_epoch(train, options) / options.batch_texts)
     course: Course[Sequence[int]] = Course(
@@ -176,11 +182,12 @@ def _new_network(train: Part, encoder: TextEncoder, options: TrainOptions) -> Te
 
 
 def _fit_options(train: Part, options: TrainOptions) -> FitOptions:
+    epochs = options.epochs or _epochs(train, options)
     return FitOptions(
-        epochs=options.epochs or _epochs(train, options),
+        epochs=epochs,
         learning_rate=options.learning_rate,
         average_decay=options.average_decay,
-        patience=options.patience,
+        patience=math.ceil(epochs * options.patience_share),
         seed=options.seed,
     )
 
@@ -212,12 +219,30 @@ def batches_of(train: Part, options: TrainOptions, generator: torch.Generator) -
         yield batches[number]
 
 
+def lengthened(train: Part, batch: Sequence[int], options: TrainOptions) -> tuple[list[Numbers], Scores]:
+    """Return the numbers of a batch and its targets, some short texts with another behind, and with its labels too.
+
+    What a text is about does not change by what stands beside it; a network that is shown so learns less by heart.
+    Random by the generator of the process, which the training loop seeds for every epoch.
+    """
+    places = list(batch)
+    sequences, targets = [train.windows[place].numbers for place in places], train.targets[places]
+    chosen = torch.rand(len(places)) < options.joined_share
+    others = torch.randint(len(train.windows), (len(places),)).tolist()
+    for row, other in enumerate(others):
+        addition = train.windows[other].numbers
+        if chosen[row] and len(sequences[row]) + len(addition) <= options.joined_positions:
+            sequences[row] = np.concatenate([sequences[row], addition])
+            targets[row] = np.maximum(targets[row], train.targets[other])
+    return sequences, targets
+
+
 @torch.inference_mode()
 def network_logits(network: nn.Module, windows: Sequence[TextWindow]) -> Scores:
     """Return the network's logits (N, L)."""
     rows: dict[int, Scores] = {}
     for batch in cut_batches([window.length for window in windows], JUDGED_POSITIONS):
-        logits = network(pad([windows[place] for place in batch])).numpy()
+        logits = network(pad([windows[place].numbers for place in batch])).numpy()
         rows.update(zip(batch, logits, strict=True))
     return np.stack([rows[place] for place in range(len(windows))])
 

@@ -16,26 +16,31 @@ SHARPNESS = 2.0
 MIN_SCORE = -1e8
 
 
-def best_run(scores: Floats, starts: Places, ends: Places, max_chars: int) -> tuple[int, int]:
+def best_run(scores: Floats, starts: Places, ends: Places, max_chars: int, lead_weight: float = 0.0) -> tuple[int, int]:
     """Return the first clause and the one behind the last of the run to choose.
 
     `scores` is (T, W), for the run of w + 1 clauses from t on; clause t stands at `starts[t]` to `ends[t]`. The choice
     is that of minimum Bayes risk (Goel & Byrne 2000): of the runs that fit, the one that on average shares most with
     what the scores take for the best, whether that fits or not; F1 of characters by position. Where no run fits
-    `max_chars`, the best single clause is returned.
+    `max_chars`, the best single clause is returned. `lead_weight` is how much the first `max_chars` characters count as
+    one more likely run, beside 1 for all others together.
     """
     firsts, widths = np.nonzero(scores > MIN_SCORE)
     order = np.argsort(-scores[firsts, widths], kind="stable")
     firsts, widths = firsts[order], widths[order]
     begins, stops = starts[firsts], ends[firsts + widths]
-    fitting = np.flatnonzero(stops - begins <= max_chars)[:CANDIDATES]
+    fits = stops - begins <= max_chars
+    fitting = np.union1d(np.flatnonzero(fits)[:CANDIDATES], np.flatnonzero(fits & (firsts == 0)))
     if not fitting.size:
         first = int(np.argmax(scores[:, 0]))
         return first, first + 1
     likely = slice(0, CANDIDATES)
     values = scores[firsts[likely], widths[likely]].astype(np.float64)
     weights = np.exp(SHARPNESS * (values - values.max()))
-    overlaps = _overlaps(begins[fitting], stops[fitting], begins[likely], stops[likely])
+    weights = np.append(weights / weights.sum(), lead_weight)
+    likely_begins = np.append(begins[likely], starts[0])
+    likely_stops = np.append(stops[likely], starts[0] + max_chars)
+    overlaps = _overlaps(begins[fitting], stops[fitting], likely_begins, likely_stops)
     chosen = fitting[int(np.argmax(overlaps @ weights))]
     return int(firsts[chosen]), int(firsts[chosen] + widths[chosen]) + 1
 

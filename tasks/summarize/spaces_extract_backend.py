@@ -35,6 +35,9 @@ INVERSE_FREQUENCIES = "inverse_frequencies"
 #: A long summary takes further clauses of at least this probability; low, because one missed weighs more than one too
 #: many (SPACES trains at 0.3 and extracts at 0.2).
 KEEP_THRESHOLD = 0.2
+#: How much the beginning counts in a text of one paragraph, as news stories are: what matters most stands first there.
+#: Chosen on the dev part of `legal_news`, where the network alone is no better than the beginning alone.
+LEAD_WEIGHT = 0.3
 #: Changes whenever the same scores would give another summary; part of a model's settings, and so of its digest.
 DECODING = 1
 
@@ -96,7 +99,8 @@ class SpacesExtractBackend:
 
     def _chosen(self, text: str, window: ClauseWindow, scores: ClauseScores) -> list[int]:
         places = np.array([without_tail(text, span) for span in window.spans], dtype=np.int64)
-        first, last = best_run(scores.runs, places[:, 0], places[:, 1], self._max_chars)
+        lead_weight = 0.0 if "\n" in text.strip() else LEAD_WEIGHT
+        first, last = best_run(scores.runs, places[:, 0], places[:, 1], self._max_chars, lead_weight)
         core = list(range(first, last))
         if self._length != "long":
             return core

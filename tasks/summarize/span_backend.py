@@ -6,8 +6,11 @@ that begin in it, by TextRank and by its position. A text of any length costs a 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +27,9 @@ from tasks.summarize.summary import Length, Summary, check_not_empty, max_chars_
 from tasks.text.characters import CharacterVocabulary, folded
 from tasks.text.clauses import Span, clauses, sentences
 from tasks.text.rouge import normalize
+from tasks.text.segmenter import Segmenter, SegmenterOptions, open_segmenter
 from tasks.text.textrank import clause_ranks
+from tasks.text.word_edges import at_words
 
 BACKEND = "span"
 VOCABULARY = "vocab.txt"
@@ -36,6 +41,8 @@ CANDIDATES = 100
 TITLE_WINDOWS = 2
 #: What a window's spans lose against those of the first window, in logarithms, for each window before it.
 LATER_WINDOW = 4.0
+#: Sentences that are weighed for several of them: TextRank takes memory by the square of their number.
+MAX_PIECES = 512
 #: What a sentence's three scores count, for several sentences: spans, TextRank, how early it stands.
 SENTENCE_WEIGHTS = (1.0, 0.5, 2.0)
 
@@ -47,6 +54,13 @@ class SpanOutput:
     likely: LikelySpans
     #: (T,): the logarithm of the share of the spans that begin at each position.
     log_starts: NDArray[np.float32]
+
+
+@lru_cache(maxsize=1)
+def _segmenter() -> Segmenter:
+    """Return jieba's words, loaded once a process."""
+    # No directory at all: the dictionary is then parsed, and kept in memory only.
+    return open_segmenter(SegmenterOptions(), None, Path(os.devnull))
 
 
 class SpanBackend:
@@ -126,13 +140,16 @@ class SpanBackend:
             return clauses(text[: windows[0].length])[:1]
         window, likely = windows[best], outputs[best].likely
         chosen = central_span(folded(text[window.offset : window.offset + window.length]), likely)
-        return [(window.offset + int(likely.starts[chosen]), window.offset + int(likely.ends[chosen]))]
+        place = (window.offset + int(likely.starts[chosen]), window.offset + int(likely.ends[chosen]))
+        # The network points at characters; a title that begins inside a word reads as broken.
+        return [at_words(text, place, (window.offset, window.offset + window.length), _segmenter().cut)]
 
     def _sentences(self, text: str, windows: Sequence[SpanWindow], outputs: Sequence[SpanOutput]) -> list[Span]:
         read = text[: windows[-1].offset + windows[-1].length]
         places = sentences(read)
         if min(end - start for start, end in places) > self._max_chars:
             places = clauses(read)
+        places = places[:MAX_PIECES]
         pieces = [read[start:end] for start, end in places]
         shares = np.concatenate(
             [output.log_starts - LATER_WINDOW * index / MAX_WINDOWS for index, output in enumerate(outputs)]
@@ -159,12 +176,12 @@ def open_span(
         tensors = {name: tensor.float() for name, tensor in model.tensors().items()}
         table = tensors.pop(STATISTICS).numpy()
         counted = (int(model.config.settings["texts"]), int(model.config.settings["titles"]))
+        statistics = PairStatistics(*counted, table)
         network = SpanPointer(settings)
         network.load_state_dict(tensors)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         message = f"{model.path}: no span model of this version ({type(error).__name__}: {error}); train it anew"
         raise ModelDirectoryError(message) from error
-    statistics = PairStatistics(*counted, table)
     return SpanBackend(network, vocabulary, statistics, model.digest, device, dtype, length=length, max_chars=max_chars)
 
 

@@ -13,6 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+#: What it counts for a span that others begin or end where it does: without it, a span between a shorter and a longer
+#: likely one would be chosen, and end within a word.
+EDGE_WEIGHT = 0.1
 #: Repetitions of a character or pair inside one span that are told apart.
 MAX_COUNT = 3
 
@@ -39,7 +42,9 @@ def central_span(points: NDArray[np.uint32], spans: LikelySpans) -> int:
     agreement += _f1(*_common(characters, starts, ends))
     agreement += _f1(*_common(pairs, starts, ends - 1))
     shares = np.exp(spans.log_shares - spans.log_shares.max())
-    return int(np.argmax((agreement * shares).sum(axis=1)))
+    shares /= shares.sum()
+    edges = (starts[:, None] == starts).astype(np.float32) + (ends[:, None] == ends)
+    return int(np.argmax(((agreement / 3 + EDGE_WEIGHT * edges) * shares).sum(axis=1)))
 
 
 def _common(

@@ -38,7 +38,13 @@ class PairStatistics:
     """In how many texts, and how often in titles, pairs of neighbouring characters were seen."""
 
     def __init__(self, texts: int, titles: int, table: NDArray[np.float32]) -> None:
-        """`texts` and `titles` are how many were counted; `table` is (BUCKETS, 2): texts with a pair, its titles."""
+        """`texts` and `titles` are how many were counted; `table` is (BUCKETS, 2): texts with a pair, its titles.
+
+        Raises ValueError for a table of another shape.
+        """
+        if table.shape != (BUCKETS, 2):
+            message = f"the counts of pairs have the shape {table.shape} instead of {(BUCKETS, 2)}"
+            raise ValueError(message)
         self.texts = texts
         self.titles = titles
         self.table = table

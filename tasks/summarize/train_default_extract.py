@@ -1,6 +1,6 @@
 """Makes the extractor that comes with the package: `python -m tasks.summarize.train_default_extract DATA_DIRECTORY`.
 
-DATA_DIRECTORY holds `tech_lctt/` and `legal_news/`, each with `train.jsonl.gz` and `dev.jsonl.gz`. Two minutes or three
+DATA_DIRECTORY holds `tech_lctt/` and `legal_news/`, each with `train.jsonl.gz` and `dev.jsonl.gz`. Four to six minutes
 on two cores. The card's figures are computed from the model as it was written.
 """
 
@@ -94,7 +94,7 @@ _CARD = """# The extractor for short and long summaries
 
 Chooses clauses of a document: every summary is text of the document. For Chinese articles and news; it was trained on
 computing articles in translation with their decks and on news about legal affairs with their summaries ({documents}
-documents, some twice), so on other kinds of text expect less. It reads the first 128 clauses.
+documents, some of them twice), so on other kinds of text expect less. It reads the first 128 clauses.
 `title` has a model of its own.
 
 Made by `python -m tasks.summarize.train_default_extract DATA_DIRECTORY`. Data: `tech_lctt` (LCTT/TranslateProject,

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tasks.nn.fit import Course, Epoch, FitOptions, FitReport, Progress, fit
+from tasks.nn.fit import Course, Epoch, FitError, FitOptions, FitReport, Progress, fit
 from tasks.nn.model_directory import ModelConfig, ModelDirectory, write_model
 from tasks.nn.offline import run_all
 from tasks.nn.span_pointer import SpanBatch, SpanPointer, SpanPointerSettings, soft_target_loss
@@ -41,7 +41,7 @@ CHANNELS = 128
 DROPOUT = 0.3
 #: The share of characters that is hidden in training.
 CHARACTER_DROPOUT = 0.1
-EPOCHS = 4
+EPOCHS = 6
 LEARNING_RATE = 1.5e-3
 #: Of the average of the weights, per step; in a short training less, so that it spans an eighth of the steps at most.
 AVERAGE_DECAY = 0.99
@@ -84,7 +84,7 @@ def train_span(  # noqa: PLR0913 - the data, where to, and what may be chosen
     """Train on pairs and write the model; a training that was killed goes on where its last epoch ended.
 
     `more_titles` are titles of no training document: from them the network learns which pairs of characters titles
-    have. Raises ValueError when no document has anything like its title in it.
+    have. Raises `FitError` when no document has anything like its title in it, or the loss is no number.
     """
     vocabulary = frequent_characters((pair.text for pair in train), MIN_CHARACTER_COUNT)
     statistics = _storable(PairStatistics.count((pair.text for pair in train), more_titles))
@@ -93,8 +93,10 @@ def train_span(  # noqa: PLR0913 - the data, where to, and what may be chosen
     network = SpanPointer(settings, DROPOUT, CHARACTER_DROPOUT)
     examples = [example for pair in train if (example := example_of(pair, network, vocabulary, statistics))]
     if not examples:
-        message = "no document of the training data has a span that is anything like its title"
-        raise ValueError(message)
+        message = (
+            "no document of the training data has anything like its title in its beginning; spans cannot be learned"
+        )
+        raise FitError(message)
     course = Course(
         steps_per_epoch=-(-len(examples) // BATCH_DOCUMENTS),
         batches=lambda generator: _batches(examples, generator),

@@ -11,8 +11,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.text.rouge import ngrams
-
 #: The part of a clause's rank that comes from its neighbours (Brin & Page 1998).
 DAMPING = 0.85
 #: Steps of the power iteration; 0.85 to this power is below one per cent.
@@ -37,17 +35,19 @@ def clause_ranks(clauses: Sequence[str]) -> NDArray[np.float64]:
 
 def _shared_bigrams(clauses: Sequence[str]) -> NDArray[np.float64]:
     """Return the weights between clauses, shape (N, N), symmetric, 0 on the diagonal."""
-    columns: dict[str, int] = {}
-    places = [
-        (row, columns.setdefault(gram, len(columns)))
-        for row, clause in enumerate(clauses)
-        for gram in set(ngrams(clause, 2))
-    ]
-    has = np.zeros((len(clauses), max(1, len(columns))), dtype=np.float32)  # (N, V)
-    if places:
-        rows, grams = zip(*places, strict=True)
-        has[list(rows), list(grams)] = 1.0
+    grams = [_bigrams(clause) for clause in clauses]
+    _, columns = np.unique(np.concatenate(grams), return_inverse=True)
+    rows = np.repeat(np.arange(len(clauses)), [len(gram) for gram in grams])
+    has = np.zeros((len(clauses), max(1, int(columns.max(initial=-1)) + 1)), dtype=np.float32)  # (N, V)
+    has[rows, columns] = 1.0
     sizes = np.log1p(np.maximum(has.sum(axis=1), 1.0))
     weights: NDArray[np.float64] = (has @ has.T).astype(np.float64) / (sizes[:, None] + sizes[None, :])
     np.fill_diagonal(weights, 0.0)
     return weights
+
+
+def _bigrams(clause: str) -> NDArray[np.uint64]:
+    """Return every bigram of a clause as one number; code points have 21 bits."""
+    # A lone surrogate is a character too.
+    codes = np.frombuffer(clause.encode("utf-32-le", "surrogatepass"), dtype=np.uint32).astype(np.uint64)
+    return (codes[:-1] << np.uint64(21)) | codes[1:]

@@ -36,7 +36,7 @@ TOPICS = ["水稻", "网络", "法院", "经济", "天气", "医院", "学校", 
 
 
 def document(topic: str, place: int) -> str:
-    filler = [f"关于{topic}的讨论由来已久，", "众说纷纭莫衷一是。", f"其中{topic}尤其受到关注，", "各方意见不一。"] * 3
+    filler = [f"关于{topic}的讨论由来已久，", "众说纷纭莫衷一是。\n", f"其中{topic}尤其受到关注，", "各方意见不一。\n"] * 3
     filler.insert(place, f"【结论】{topic}的研究取得重要进展，")
     return "".join(filler)
 
@@ -54,7 +54,7 @@ MANY = "甲乙丙丁，戊己庚辛。" * 300
 def model(tmp_path_factory: pytest.TempPathFactory) -> ModelDirectory:
     """Return an extractor that has learned to look for conclusions."""
     torch.set_num_threads(1)
-    trained, report = train_spaces_extract(PAIRS * 8, DEV, tmp_path_factory.mktemp("models") / "conclusions")
+    trained, report = train_spaces_extract(PAIRS * 6, DEV, tmp_path_factory.mktemp("models") / "conclusions")
     assert report.best_figure > 80
     return trained
 
@@ -255,6 +255,12 @@ def test_what_does_not_fit_still_says_what_is_likely() -> None:
     # The likeliest run is too long; of its halves the one is taken that an other likely run shares.
     scores = scores_of({(1, 1): 2.0, (1, 0): 0.0, (2, 0): 0.0, (2, 1): 1.0})
     assert best_run(scores, STARTS, ENDS, 10) == (2, 3)
+
+
+def test_the_beginning_counts_by_its_weight() -> None:
+    scores = scores_of({(0, 0): 0.0, (0, 1): 0.0, (2, 1): 2.0})
+    assert best_run(scores, STARTS, ENDS, 20) == (2, 4)
+    assert best_run(scores, STARTS, ENDS, 20, lead_weight=1.0) == (0, 2)
 
 
 def test_a_run_over_the_limit_is_not_chosen_and_without_any_the_best_clause_is() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from tasks.nn.backend import UnfitTextError
-from tasks.nn.fit import Epoch
+from tasks.nn.fit import Epoch, FitError
 from tasks.nn.model_directory import ModelDirectory, ModelDirectoryError, open_model, write_model
 from tasks.nn.offline import run_all
 from tasks.summarize.evaluate import mean_rouge_l
@@ -21,41 +22,25 @@ from tasks.summarize.summary import Length, Summary
 from tasks.summarize.train_span import train_span
 from tasks.summarize.training_data import Pair
 
-THINGS = (
-    "神经网络",
-    "遗传算法",
-    "粗糙集",
-    "支持向量机",
-    "小波变换",
-    "蚁群算法",
-    "决策树",
-    "马尔可夫链",
-    "模糊逻辑",
-    "压缩感知",
+#: Terms are made of these at random, so that no document has anything in common with another's title.
+CHARACTERS = (
+    "网络图像语音模型数据系统算法结构信号特征空间时间函数矩阵"
+    "概率分布优化控制传感器节点路由协议安全密钥编码纹理边缘轮廓聚类回归"
 )
-AIMS = (
-    "图像分割",
-    "软件成本估算",
-    "语音识别",
-    "入侵检测",
-    "路径规划",
-    "文本分类",
-    "故障诊断",
-    "车辆跟踪",
-    "视频编码",
-    "数据挖掘",
-)
+
+
+def term(dice: random.Random, length: int = 9) -> str:
+    return "".join(dice.choice(CHARACTERS) for _ in range(length))
 
 
 def pairs(count: int, seed: int) -> list[Pair]:
     dice = random.Random(seed)
     made = []
     for _ in range(count):
-        thing, other, aim = dice.choice(THINGS), dice.choice(THINGS), dice.choice(AIMS)
-        title = f"基于{thing}的{aim}方法"
+        title, other = term(dice), term(dice)
         text = (
-            f"{aim}是信息处理领域中一项非常重要的工作,现有的{other}在实际应用中还存在不足。"
-            f"针对这一现状,提出了一种{title}。利用公开的数据进行了{dice.randrange(10, 90)}次实验,"
+            f"{term(dice)}是该领域中一项非常重要的工作,现有的{other}在实际应用中还存在不足。"
+            f"针对这一现状,提出了一种{title}。利用公开的{term(dice)}进行了{dice.randrange(10, 90)}次实验,"
             f"误差为{dice.random():.2f}。结果表明,它比{other}更加准确、有效。"
         )
         made.append(Pair(text, title))
@@ -65,13 +50,21 @@ def pairs(count: int, seed: int) -> list[Pair]:
 TRAIN, DEV = pairs(160, seed=1), pairs(24, seed=2)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def trained(directory: Path, train: list[Pair] = TRAIN, epochs: int = 3, seed: int = 0) -> ModelDirectory:
     model, _ = train_span(train, DEV, directory, seed=seed, epochs=epochs, channels=32)
     return model
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> ModelDirectory:
+def model(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> ModelDirectory:
     return trained(tmp_path_factory.mktemp("span"), epochs=6)
 
 
@@ -100,19 +93,16 @@ def test_it_learns_where_titles_stand(backend: SpanBackend) -> None:
     assert mean_rouge_l(found, [pair.target for pair in DEV]) > 85
 
 
-@pytest.mark.slow
 def test_trained_on_shuffled_titles_it_learns_little(tmp_path: Path, backend: SpanBackend) -> None:
-    shuffled = [pair.target for pair in TRAIN]
-    random.Random(3).shuffle(shuffled)
-    control = trained(tmp_path, [Pair(pair.text, title) for pair, title in zip(TRAIN, shuffled, strict=True)])
+    shuffled = [Pair(pair.text, other.target) for pair, other in zip(TRAIN, [*TRAIN[1:], TRAIN[0]], strict=True)]
+    control = backend_of(trained(tmp_path, shuffled))
     texts, targets = [pair.text for pair in DEV], [pair.target for pair in DEV]
-    assert mean_rouge_l(titles(backend_of(control), texts), targets) + 20 < mean_rouge_l(
-        titles(backend, texts), targets
-    )
+    assert mean_rouge_l(titles(control, texts), targets) < 31
+    assert mean_rouge_l(titles(backend, texts), targets) > 85
 
 
 def test_a_term_that_no_training_text_has_is_copied(backend: SpanBackend) -> None:
-    text = DEV[0].text.replace(DEV[0].target, "基于ＱＺＸ算法的" + DEV[0].target[-6:])
+    text = DEV[0].text.replace(DEV[0].target, "ＱＺＸ算法" + DEV[0].target[-5:])
     assert "ＱＺＸ算法" in summary(backend, text).text
 
 
@@ -170,7 +160,7 @@ def test_a_short_text_is_its_own_summary_and_needs_no_device(model: ModelDirecto
 @pytest.mark.parametrize(
     "text",
     ["😀😂🎉" * 200, "The quick brown fox jumps over the lazy dog. " * 60, "a" * 5000, "。" * 900, "网络" * 50_000,
-     "\n".join(["方法"] * 900), "\ud800" * 500, "网络模型，" * 200_000],
+     "网络。" * 20_000, "\ud800" * 500, "网络模型，" * 200_000],
     ids=["emoji", "latin", "one_letter", "full_stops", "one_sentence", "lines", "surrogates", "a_million"],
 )  # fmt: skip
 def test_odd_texts_have_a_summary_within_the_limit(model: ModelDirectory, length: Length, text: str) -> None:
@@ -223,17 +213,24 @@ def test_a_killed_training_ends_with_the_weights_of_an_unbroken_one(tmp_path: Pa
 
 
 def test_titles_that_are_in_no_document_cannot_be_learned_from(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="anything like its title"):
+    with pytest.raises(FitError, match="anything like its title"):
         train_span([Pair("没有任何相同的字。", "ABCDE")], DEV, tmp_path)
 
 
 def test_parts_that_do_not_belong_together_are_refused(model: ModelDirectory, tmp_path: Path) -> None:
-    tensors = model.tensors()
-    tensors.pop("towers.0.scores.weight")
-    files = {"vocab.txt": model.read_text("vocab.txt").encode()}
-    broken = write_model(tmp_path / "broken", model.config, tensors, files)
-    with pytest.raises(ModelDirectoryError, match="no span model"):
-        backend_of(broken)
+    vocabulary = model.read_text("vocab.txt").encode()
+    whole = model.tensors()
+    without_scores = {name: tensor for name, tensor in whole.items() if name != "towers.0.scores.weight"}
+    few_counts = {**whole, "pair_statistics": torch.zeros(10, 2)}
+    cases = {
+        "missing": (without_scores, vocabulary),
+        "counts": (few_counts, vocabulary),
+        "vocabulary": (whole, vocabulary + "龘\n".encode()),
+    }
+    for name, (tensors, text) in cases.items():
+        broken = write_model(tmp_path / name, model.config, tensors, {"vocab.txt": text})
+        with pytest.raises(ModelDirectoryError, match="no span model"):
+            backend_of(broken)
 
 
 def test_a_written_model_is_opened_by_its_name(model: ModelDirectory) -> None:
