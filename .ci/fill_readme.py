@@ -21,7 +21,10 @@ PACKAGES = {
     "workers/doctor": "what `hanmill doctor` looks at",
     "workers/embedded": "the processes of `hanmill run`: its own Redis, its own workers",
     "tasks": "what is computed",
+    "tasks/classify": "the operation classify, its models and their training",
     "tasks/count": "the operation count",
+    "tasks/nn": "networks, losses, batches and training, pure: no queue, no database, no environment",
+    "tasks/summarize": "the operation summarize, its models and their training",
     "tasks/text": "text and tokens, pure: no queue, no database, no environment",
     "tasks/tokenize": "the operation tokenize",
     "storage": "what stays when every process is dead",
@@ -64,10 +67,10 @@ def caption(path: Path) -> str:
 def tree(folder: Path, depth: int = 0) -> Iterator[str]:
     """Yield a line for a folder and for everything in it."""
     indent = "  " * depth
-    yield f"{indent}{folder.name}/".ljust(30) + PACKAGES[str(folder)]
+    yield f"{indent}{folder.name}/".ljust(38) + PACKAGES[str(folder)]
     for path in sorted(folder.glob("*.py")):
         if path.name != "__init__.py":
-            yield f"{indent}  {path.name}".ljust(30) + caption(path)
+            yield f"{indent}  {path.name}".ljust(38) + caption(path)
     for inner in sorted(path for path in folder.iterdir() if (path / "__init__.py").exists()):
         yield from tree(inner, depth + 1)
 
@@ -75,7 +78,7 @@ def tree(folder: Path, depth: int = 0) -> Iterator[str]:
 def main() -> None:
     """Write both parts into the README."""
     lines = [line for top in ("workers", "tasks", "storage") for line in tree(Path(top))]
-    lines += [name.ljust(30) + text for name, text in OTHERS.items()]
+    lines += [name.ljust(38) + text for name, text in OTHERS.items()]
     readme = README.read_text(encoding="utf-8")
     for mark, text, end in (
         ("<!-- settings -->\n\n", settings_table(), r"\n\n## "),

@@ -1,4 +1,4 @@
-"""Labels by a classifier that the user has as a checkpoint: `AutoModelForSequenceClassification`, used as it is.
+"""Labels by a classifier that the user has: any sequence classification checkpoint.
 
 A checkpoint with `problem_type: multi_label_classification` decides every label whose logit is above 0. Any other is
 taken for one of many, as transformers does: the label with the greatest logit is decided, and a label's score is how

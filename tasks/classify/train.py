@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tasks.classify.blending import choose_blend
@@ -31,6 +30,7 @@ from tasks.classify.text_cnn_backend import (
     sparse_rows,
     write_text_cnn,
 )
+from tasks.classify.training_batches import Part, TrainOptions, batches_of, lengthened, texts_per_epoch
 from tasks.classify.training_data import LabelledTexts
 from tasks.classify.vocabulary import learn_n_grams, learn_pieces
 from tasks.nn.fit import Course, Epoch, FitOptions, FitReport, Progress, fit
@@ -40,44 +40,10 @@ from tasks.nn.sparse_linear import fit_separators
 from tasks.nn.text_cnn import TextCnn, TextCnnSizes
 from tasks.nn.token_batches import cut_batches
 
-Numbers = NDArray[np.int64]
 #: Where a killed training is taken up, inside the model's directory.
 STATE = "training"
 #: Positions of a batch when the dev part is judged.
 JUDGED_POSITIONS = 8192
-#: So many batches are drawn at random together and sorted by length, so that little of a batch is padding.
-POOL_BATCHES = 40
-
-
-@dataclass(frozen=True, slots=True)
-class TrainOptions:
-    """How a classifier is trained."""
-
-    loss: str = "zlpr"
-    seed: int = 0
-    #: None: as many as read about `positions_read` positions.
-    epochs: int | None = None
-    positions_read: int = 3_000_000
-    learning_rate: float = 5e-3
-    batch_texts: int = 32
-    #: Of the texts without any label, the share that an epoch reads: they are many and teach little.
-    unlabelled_share: float = 0.5
-    #: The share of texts behind which another is put, where both together have so few positions.
-    joined_share: float = 0.4
-    joined_positions: int = 160
-    channels: int = 256
-    embedding: int = 64
-    dropout: float = 0.4
-    embedding_dropout: float = 0.1
-    max_positions: int = 256
-    #: Pieces and n-grams that occur less often are not learned; nor are more than so many.
-    piece_at_least: int = 2
-    most_pieces: int = 8_000
-    n_gram_at_least: int = 3
-    most_n_grams: int = 30_000
-    average_decay: float = 0.99
-    #: The share of the epochs after which, without a better figure, training stops.
-    patience_share: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +52,6 @@ class Reporting:
 
     on_progress: Callable[[Progress], None] | None = None
     on_epoch: Callable[[Epoch], None] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Encoded texts and what is right for them, (N, L)."""
-
-    windows: Sequence[TextWindow]
-    targets: Scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +111,7 @@ def fit_network(
         sequences, targets = lengthened(train, batch, options)
         return row_loss(module(pad(sequences)), torch.from_numpy(targets))
 
-    steps = math.ceil(_texts_per_epoch(train, options) / options.batch_texts)
+    steps = math.ceil(texts_per_epoch(train, options) / options.batch_texts)
     course: Course[Sequence[int]] = Course(
         steps_per_epoch=steps,
         batches=lambda generator: batches_of(train, options, generator),
@@ -194,47 +152,8 @@ def _fit_options(train: Part, options: TrainOptions) -> FitOptions:
 
 def _epochs(train: Part, options: TrainOptions) -> int:
     per_text = sum(window.length for window in train.windows) / len(train.windows)
-    positions = per_text * _texts_per_epoch(train, options)
+    positions = per_text * texts_per_epoch(train, options)
     return min(20, max(4, round(options.positions_read / positions)))
-
-
-def _texts_per_epoch(train: Part, options: TrainOptions) -> int:
-    unlabelled = int((train.targets.sum(axis=1) == 0).sum())
-    return len(train.windows) - unlabelled + math.ceil(unlabelled * options.unlabelled_share)
-
-
-def batches_of(train: Part, options: TrainOptions, generator: torch.Generator) -> Iterator[Sequence[int]]:
-    """Give the places of an epoch's texts in batches: at random, but with like lengths together."""
-    has_label = torch.from_numpy(train.targets.sum(axis=1) > 0)
-    order = torch.randperm(len(train.windows), generator=generator)
-    labelled, unlabelled = order[has_label[order]], order[~has_label[order]]
-    kept = torch.cat([labelled, unlabelled[: math.ceil(len(unlabelled) * options.unlabelled_share)]])
-    drawn = kept[torch.randperm(len(kept), generator=generator)].tolist()
-    batches: list[Sequence[int]] = []
-    pool = options.batch_texts * POOL_BATCHES
-    for start in range(0, len(drawn), pool):
-        ranked = sorted(drawn[start : start + pool], key=lambda place: train.windows[place].length)
-        batches.extend(ranked[at : at + options.batch_texts] for at in range(0, len(ranked), options.batch_texts))
-    for number in torch.randperm(len(batches), generator=generator).tolist():
-        yield batches[number]
-
-
-def lengthened(train: Part, batch: Sequence[int], options: TrainOptions) -> tuple[list[Numbers], Scores]:
-    """Return the numbers of a batch and its targets, some short texts with another behind, and with its labels too.
-
-    What a text is about does not change by what stands beside it; a network that is shown so learns less by heart.
-    Random by the generator of the process, which the training loop seeds for every epoch.
-    """
-    places = list(batch)
-    sequences, targets = [train.windows[place].numbers for place in places], train.targets[places]
-    chosen = torch.rand(len(places)) < options.joined_share
-    others = torch.randint(len(train.windows), (len(places),)).tolist()
-    for row, other in enumerate(others):
-        addition = train.windows[other].numbers
-        if chosen[row] and len(sequences[row]) + len(addition) <= options.joined_positions:
-            sequences[row] = np.concatenate([sequences[row], addition])
-            targets[row] = np.maximum(targets[row], train.targets[other])
-    return sequences, targets
 
 
 @torch.inference_mode()

@@ -18,7 +18,8 @@ from tasks.classify.evaluate import evaluate_classifier
 from tasks.classify.label_set import label_set_of
 from tasks.classify.operation import DEFAULT
 from tasks.classify.text_cnn_backend import open_text_cnn
-from tasks.classify.train import STATE, TrainOptions, train_classifier
+from tasks.classify.train import STATE, train_classifier
+from tasks.classify.training_batches import TrainOptions
 from tasks.classify.training_data import LabelledTexts
 from tasks.nn.model_directory import CARD, METRICS
 

@@ -20,6 +20,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 B = TypeVar("B")
 #: What a killed training is taken up from, inside the directory that the model is written to.
 STATE_FILE = "state.pt"
+#: The schedule is made for no fewer steps.
+LEAST_STEPS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +124,13 @@ class _Trainer(Generic[B]):
         self._options = options
         self._state_path = state_dir / STATE_FILE if state_dir else None
         self._optimizer = torch.optim.AdamW(_groups(network, options.weight_decay), lr=options.learning_rate)
+        total_steps = max(LEAST_STEPS, options.epochs * course.steps_per_epoch + 1)
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
             self._optimizer,
             max_lr=options.learning_rate,
-            total_steps=max(2, options.epochs * course.steps_per_epoch + 1),
-            pct_start=options.warm_up_share,
+            total_steps=total_steps,
+            # At least two steps up, or the schedule would divide by none.
+            pct_start=max(options.warm_up_share, 2 / total_steps),
         )
         self._average = (
             AveragedModel(

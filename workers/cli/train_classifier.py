@@ -99,8 +99,9 @@ def _from_scratch(
     train: LabelledTexts, dev: LabelledTexts, label_set: LabelSet, directory: Path, loss: Loss, seed: int
 ) -> dict[str, Any]:
     try:
-        from tasks.classify.train import Reporting, TrainOptions
+        from tasks.classify.train import Reporting
         from tasks.classify.train import train_classifier as train_it
+        from tasks.classify.training_batches import TrainOptions
         from tasks.nn.fit import FitError
     except ModuleNotFoundError as error:
         raise missing(error) from error

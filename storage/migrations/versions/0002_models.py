@@ -1,4 +1,4 @@
-"""Models, label sets, and what models make of documents: summaries, scores, labels."""
+"""Models, label sets, and the results of models: summaries, scores, labels."""
 
 from __future__ import annotations
 

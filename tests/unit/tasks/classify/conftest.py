@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks.classify.train import TrainedClassifier, TrainOptions, train_classifier
+from tasks.classify.train import TrainedClassifier, train_classifier
+from tasks.classify.training_batches import TrainOptions
 from tasks.classify.training_data import LabelledTexts
 
 SIGNS = {"合同": ("违约金", "签订合同"), "离婚": ("准予离婚", "婚姻关系"), "工资": ("拖欠工资", "劳动报酬")}

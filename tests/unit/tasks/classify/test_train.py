@@ -10,7 +10,8 @@ from tasks.classify.blending import choose_blend, choose_scale
 from tasks.classify.figures import micro_and_macro_f1
 from tasks.classify.label_set import Label, LabelSet
 from tasks.classify.text_cnn_backend import open_text_cnn, probability
-from tasks.classify.train import Reporting, TrainedClassifier, TrainOptions, train_classifier
+from tasks.classify.train import Reporting, TrainedClassifier, train_classifier
+from tasks.classify.training_batches import TrainOptions
 from tasks.classify.training_data import LabelledTexts, read_labelled
 from tasks.classify.training_report import FIGURES, PAGE, PLOT, write_report
 from tasks.nn.fit import Epoch

@@ -80,6 +80,15 @@ def test_a_state_of_other_data_or_options_is_not_taken_up(tmp_path: Path) -> Non
         assert len(done) == 6
 
 
+@pytest.mark.parametrize("epochs", [1, 2, 3, 5, 9])
+def test_very_few_steps_are_trained_too(epochs: int) -> None:
+    def one_batch(generator: torch.Generator) -> Iterator[Tensor]:
+        yield torch.randperm(64, generator=generator)
+
+    report = fit(network(), Course(1, one_batch, loss, judge), FitOptions(epochs=epochs, learning_rate=0.01))
+    assert len(report.epochs) == epochs
+
+
 def test_training_stops_when_nothing_gets_better() -> None:
     figures = iter([1.0, 2.0, 1.5, 1.5, 1.5, 9.0])
     waiting = FitOptions(epochs=6, learning_rate=0.01, patience=2)

@@ -36,7 +36,12 @@ TOPICS = ["水稻", "网络", "法院", "经济", "天气", "医院", "学校", 
 
 
 def document(topic: str, place: int) -> str:
-    filler = [f"关于{topic}的讨论由来已久，", "众说纷纭莫衷一是。\n", f"其中{topic}尤其受到关注，", "各方意见不一。\n"] * 3
+    filler = [
+        f"关于{topic}的讨论由来已久，",
+        "众说纷纭莫衷一是。\n",
+        f"其中{topic}尤其受到关注，",
+        "各方意见不一。\n",
+    ] * 3
     filler.insert(place, f"【结论】{topic}的研究取得重要进展，")
     return "".join(filler)
 
@@ -59,7 +64,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> ModelDirectory:
     return trained
 
 
-def opened(model: ModelDirectory, length: Length = "short", max_chars: int | None = 30) -> SpacesExtractBackend:
+def opened(model: ModelDirectory, length: Length = "short", max_chars: int | None = 16) -> SpacesExtractBackend:
     return open_spaces_extract(model, "cpu", torch.float32, length, max_chars)
 
 
