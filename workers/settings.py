@@ -119,9 +119,11 @@ def load_settings() -> Settings:
     Raises `UsageError` that names all faults together, each with key and value, passwords masked.
     """
     # Neither transformers nor PyTorch is imported before a process has its settings. Nothing is fetched from a hub; and
-    # PyTorch's threads sleep while they wait for each other: where counting has the cores too, spinning halved the speed.
+    # PyTorch's threads sleep while they wait for each other, and NumPy has none of its own: beside counting on the same
+    # cores, spinning threads made summaries several times slower.
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         return Settings()
     except ValidationError as error:

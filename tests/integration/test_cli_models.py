@@ -132,8 +132,8 @@ def test_bad_input_has_its_stated_results(tmp_path: Path) -> None:
     path = tmp_path / "hostile.jsonl"
     lines = (json.dumps({"id": key, "text": text}, ensure_ascii=False) + "\n" for key, text in texts.items())
     path.write_text("".join(lines), encoding="utf-8")
-    given = [path, "--corpus", "c", "--key-field", "id", "--do", "summarize,classify", "--length", "short"]
-    for job in run(tmp_path, *given, code=3):
+    options = ("--corpus", "c", "--key-field", "id", "--do", "summarize,classify", "--length", "short")
+    for job in run(tmp_path, path, *options, code=3):
         assert (job["state"], job["documents"], job["dead"]) == ("DONE_WITH_DEAD", 7, 2)
     listed = json.loads(hanmill(tmp_path, "dead", "--format", "json").stdout)
     assert {(letter["key"], letter["reason"], letter["line"]) for letter in listed} == {

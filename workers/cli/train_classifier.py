@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -44,6 +45,15 @@ def train_classifier(
             "--dev", metavar="DEV", help="Records to judge by; without it every tenth of TRAIN is kept apart."
         ),
     ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            "--labels",
+            metavar="FILE",
+            help="The label set, as a model's labels.json: name, version, labels, each with a parent if it has one. "
+            "Without it every label of TRAIN, none with a parent.",
+        ),
+    ] = None,
     checkpoint: Annotated[
         Path | None,
         typer.Option("--checkpoint", metavar="DIR", help="Fine-tune the encoder of this directory instead."),
@@ -58,7 +68,7 @@ def train_classifier(
     A text may have any number of labels, also none. A training that was stopped goes on when the same command is run
     again.
     """
-    train, judged, label_set = _parts(data, dev, directory)
+    train, judged, label_set = _parts(data, dev, directory, labels)
     note(f"training on {len(train):,} texts with {len(label_set.labels):,} labels, judged on {len(judged):,}")
     unknown = sorted(set(judged.names) - set(label_set.names))
     if unknown:
@@ -74,7 +84,9 @@ def train_classifier(
     _print(made, output)
 
 
-def _parts(data: Path, dev: Path | None, directory: Path) -> tuple[LabelledTexts, LabelledTexts, LabelSet]:
+def _parts(
+    data: Path, dev: Path | None, directory: Path, labels: Path | None
+) -> tuple[LabelledTexts, LabelledTexts, LabelSet]:
     from tasks.classify.training_data import read_labelled
 
     try:
@@ -92,7 +104,26 @@ def _parts(data: Path, dev: Path | None, directory: Path) -> tuple[LabelledTexts
     if not train.names:
         message = f"{data}: no text has a label, so there is nothing to learn"
         raise UsageError(message)
-    return train, judged, label_set_of(directory.absolute().name, "1", train.labels)
+    if labels is None:
+        return train, judged, label_set_of(directory.absolute().name, "1", train.labels)
+    return train, judged, _read_label_set(labels, train)
+
+
+def _read_label_set(path: Path, train: LabelledTexts) -> LabelSet:
+    from tasks.classify.label_set import LabelSet, LabelSetError
+
+    try:
+        label_set = LabelSet.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, LabelSetError) as error:
+        message = f"--labels {path}: {error}"
+        raise UsageError(message) from error
+    unknown = sorted(set(train.names) - set(label_set.names))
+    if unknown:
+        message = (
+            f"--labels {path}: lacks labels that texts have: {', '.join(unknown[:5])}; add them, or mend the texts"
+        )
+        raise UsageError(message)
+    return label_set
 
 
 def _from_scratch(

@@ -5,9 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 import typer
 from typer.testing import CliRunner, Result
 
+from tasks.nn.backend import UnfitTextError
 from workers.cli import evaluate, train_classifier
 from workers.cli.edge import EdgeGroup
 
@@ -92,3 +94,31 @@ def test_a_directory_that_is_no_model_cannot_be_measured(command: Command, recor
 def test_a_checkpoint_that_is_none_is_wrong_usage(command: Command, records: Path, tmp_path: Path) -> None:
     result = command("train", "classifier", records, "--to", tmp_path / "model", "--checkpoint", tmp_path)
     assert result.exit_code == 2
+
+
+def test_a_label_set_with_parents_makes_parents_follow_their_children(
+    command: Command, records: Path, tmp_path: Path
+) -> None:
+    label_set = tmp_path / "labels.json"
+    labels = [{"name": "案件"}, {"name": "离婚", "parent": "案件"}, {"name": "工资", "parent": "案件"}]
+    label_set.write_text(json.dumps({"name": "cases", "version": "2", "labels": labels}), encoding="utf-8")
+    given = ("train", "classifier", records, "--dev", records, "--to", tmp_path / "m", "--labels", label_set)
+    assert command(*given).exit_code == 0
+    from tasks.classify.backends import load_classifier  # noqa: PLC0415 - slow
+    from tasks.nn.offline import run_all  # noqa: PLC0415
+
+    backend = load_classifier(tmp_path / "m", "cpu", torch.float32)
+    (scores,) = run_all(backend, ["双方离婚后被告拖欠工资，见第5页。"])
+    assert not isinstance(scores, UnfitTextError)
+    assert scores[0] >= max(scores[1], scores[2]) > 0
+    assert (backend.label_set.name, backend.label_set.version) == ("cases", "2")
+
+
+def test_a_label_set_that_lacks_a_label_of_the_texts_is_refused(
+    command: Command, records: Path, tmp_path: Path
+) -> None:
+    label_set = tmp_path / "labels.json"
+    label_set.write_text(json.dumps({"name": "cases", "version": "1", "labels": [{"name": "离婚"}]}), encoding="utf-8")
+    refused = command("train", "classifier", records, "--to", tmp_path / "m", "--labels", label_set)
+    assert refused.exit_code == 2
+    assert "lacks labels that texts have: 工资" in refused.stderr
