@@ -67,10 +67,10 @@ def caption(path: Path) -> str:
 def tree(folder: Path, depth: int = 0) -> Iterator[str]:
     """Yield a line for a folder and for everything in it."""
     indent = "  " * depth
-    yield f"{indent}{folder.name}/".ljust(38) + PACKAGES[str(folder)]
+    yield f"{indent}{folder.name}/".ljust(40) + PACKAGES[str(folder)]
     for path in sorted(folder.glob("*.py")):
         if path.name != "__init__.py":
-            yield f"{indent}  {path.name}".ljust(38) + caption(path)
+            yield f"{indent}  {path.name}".ljust(40) + caption(path)
     for inner in sorted(path for path in folder.iterdir() if (path / "__init__.py").exists()):
         yield from tree(inner, depth + 1)
 
@@ -78,7 +78,7 @@ def tree(folder: Path, depth: int = 0) -> Iterator[str]:
 def main() -> None:
     """Write both parts into the README."""
     lines = [line for top in ("workers", "tasks", "storage") for line in tree(Path(top))]
-    lines += [name.ljust(38) + text for name, text in OTHERS.items()]
+    lines += [name.ljust(40) + text for name, text in OTHERS.items()]
     readme = README.read_text(encoding="utf-8")
     for mark, text, end in (
         ("<!-- settings -->\n\n", settings_table(), r"\n\n## "),
