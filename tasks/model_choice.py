@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,7 @@ def describe_directory(directory: Path) -> NewModel:
         raise UsageError(message) from error
 
 
+@lru_cache
 def built_in_model(directory: Path) -> ChosenModel:
     """Return the model that comes with the program in a directory."""
     model = describe_directory(directory)

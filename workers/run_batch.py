@@ -117,7 +117,7 @@ class BatchAttempt:
         with reading(parts.engine) as connection:
             self._job: AnyRow = jobs.get(connection, leases[0].job_id)
         self._fingerprint: str = self._job.fingerprint
-        self._workplace = replace(parts.workplace, device=choose_device(parts.settings.device))
+        self._workplace = parts.workplace
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batch-writer")
         self._writing: Future[None] | None = None
         self._letters = Letters()
@@ -128,6 +128,7 @@ class BatchAttempt:
         """Run every shard to one of its ends."""
         started = time.perf_counter()
         try:
+            self._workplace = replace(self._workplace, device=choose_device(self._parts.settings.device))
             runner = runner_for(self._operation, jobs.parameters(self._job), self._workplace)
         except (UsageError, BackendBrokenError) as error:
             self._not_ready(error)

@@ -14,7 +14,17 @@ from storage.documents import Document, save_records
 from storage.engine import AnyRow, Connection, reading, transact
 from storage.ledger import Lease, Outcome
 from storage.shard_input import Batch, ShardInput
-from tasks.operation import Run, Save, ShardOperation, ShardWork, as_merging, as_model, as_per_shard, get_operation
+from tasks.operation import (
+    ModelOperation,
+    Run,
+    Save,
+    ShardOperation,
+    ShardWork,
+    as_merging,
+    as_model,
+    as_per_shard,
+    get_operation,
+)
 from workers.bootstrap import Parts
 from workers.heartbeat import Heartbeat
 from workers.shard_ends import ShardEnds, fence
@@ -37,12 +47,19 @@ def run_shard(parts: Parts, shard_id: int, worker: str) -> set[int]:
         job = jobs.get(connection, held.job_id)
     model = as_model(get_operation(job.operation))
     if model is not None:
-        from workers.run_batch import run_batch  # noqa: PLC0415 - counting needs no PyTorch
-
-        return run_batch(parts, model, held, worker)
+        return _run_in_batch(parts, model, held, worker)
     with Heartbeat(parts.engine, [held], settings.lease_s) as heartbeat:
         ShardAttempt(parts, held, heartbeat, job).run()
     return {held.job_id}
+
+
+def _run_in_batch(parts: Parts, model: ModelOperation, held: Lease, worker: str) -> set[int]:
+    try:
+        from workers.run_batch import run_batch  # noqa: PLC0415 - counting needs no PyTorch
+    except ModuleNotFoundError as error:
+        ShardEnds(parts, held).defer(f"this worker lacks {error.name}: pip install 'hanmill[models]'")
+        return {held.job_id}
+    return run_batch(parts, model, held, worker)
 
 
 def work_of(job: AnyRow, digest: bytes | None = None, partition: int | None = None) -> ShardWork:

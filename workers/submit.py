@@ -9,6 +9,7 @@ from typing import Any
 from storage import jobs, resources
 from storage.corpora import Refreshed, lock_corpus, make_corpus, refresh_sources
 from storage.engine import Connection, Engine, reading, transact
+from storage.errors import UsageError
 from storage.job_ledger import resume
 from storage.planning import Plan, plan_job
 from storage.sources import ListingOptions, list_sources
@@ -62,6 +63,9 @@ class CheckedOperation:
 
 def check_operations(engine: Engine, names: Sequence[str], options: Mapping[str, Any]) -> list[CheckedOperation]:
     """Check operations and their options; raises `UsageError`. Dictionaries named by path are stored."""
+    if options.get("models") and not any(get_operation(name).uses_model for name in names):
+        message = "--model is for summarize and classify; --do names neither"
+        raise UsageError(message)
     intake = Intake(engine, lambda data: transact(engine, lambda connection: resources.add(connection, data)))
     checked = []
     for name in dict.fromkeys(names):

@@ -37,15 +37,3 @@ def n_grams(sequence: list[str], longest: int) -> list[str]:
     for size in range(2, longest + 1):
         found.extend(map("".join, zip(*(sequence[start:] for start in range(size)), strict=False)))
     return found
-
-
-def distant_pairs(sequence: list[str], farthest: int) -> list[str]:
-    """Return all pairs of pieces that stand 2 to `farthest` apart, with a blank between, which no piece has.
-
-    >>> distant_pairs(["a", "b", "c", "d"], 2)
-    ['a c', 'b d']
-    """
-    found: list[str] = []
-    for distance in range(2, farthest + 1):
-        found.extend(map(" ".join, zip(sequence, sequence[distance:], strict=False)))
-    return found

@@ -45,8 +45,8 @@ class TrainOptions:
     #: Pieces and n-grams that occur less often are not learned; nor are more than so many.
     piece_at_least: int = 2
     most_pieces: int = 8_000
-    n_gram_at_least: int = 3
-    most_n_grams: int = 50_000
+    n_gram_at_least: int = 2
+    most_n_grams: int = 100_000
     average_decay: float = 0.99
     #: The share of the epochs after which, without a better figure, training stops.
     patience_share: float = 0.5

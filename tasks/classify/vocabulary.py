@@ -14,15 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.classify.pieces import distant_pairs, n_grams
+from tasks.classify.pieces import n_grams
 
 #: The numbers of what fills up a batch, and of a piece that is not known.
 PADDING, UNKNOWN = 0, 1
 FIRST_PIECE = 2
 #: The longest n-gram, in pieces.
 LONGEST_N_GRAM = 3
-#: How far apart, in pieces, the two of a pair may stand; pairs count as n-grams.
-FARTHEST_PAIR = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +58,6 @@ class NGramVocabulary:
         self.known = tuple(known)
         self.inverse_frequencies = inverse_frequencies
         self._numbers = {n_gram: number for number, n_gram in enumerate(known)}
-        # Where no pair is known, none need be looked up, which is most of the work.
-        self._has_pairs = any(" " in n_gram for n_gram in known)
 
     def __len__(self) -> int:
         return len(self.known)
@@ -69,17 +65,11 @@ class NGramVocabulary:
     def encode(self, sequence: list[str]) -> WeightedNGrams:
         """Return the known n-grams of a text's pieces, with weights whose squares add up to 1."""
         find = self._numbers.get
-        occurring = features(sequence) if self._has_pairs else n_grams(sequence, LONGEST_N_GRAM)
-        found = [number for number in map(find, occurring) if number is not None]
+        found = [number for number in map(find, n_grams(sequence, LONGEST_N_GRAM)) if number is not None]
         numbers, counts = np.unique(np.array(found, dtype=np.int64), return_counts=True)
         weights = (1.0 + np.log(counts)) * self.inverse_frequencies[numbers]
         norm = float(np.sqrt(np.square(weights).sum()))
         return WeightedNGrams(numbers, (weights / norm if norm else weights).astype(np.float32))
-
-
-def features(sequence: list[str]) -> list[str]:
-    """Return the n-grams of a text's pieces, and its pairs that stand apart."""
-    return n_grams(sequence, LONGEST_N_GRAM) + distant_pairs(sequence, FARTHEST_PAIR)
 
 
 def learn_pieces(texts: Iterable[Sequence[str]], at_least: int, at_most: int) -> PieceVocabulary:
@@ -90,7 +80,7 @@ def learn_pieces(texts: Iterable[Sequence[str]], at_least: int, at_most: int) ->
 
 def learn_n_grams(texts: Sequence[list[str]], at_least: int, at_most: int) -> NGramVocabulary:
     """Return the n-grams that occur in so many texts, the most frequent first, and no more than `at_most`."""
-    counts = Counter(n_gram for text in texts for n_gram in set(features(text)))
+    counts = Counter(n_gram for text in texts for n_gram in set(n_grams(text, LONGEST_N_GRAM)))
     known = _most_frequent(counts, at_least, at_most)
     inverse = [1.0 + math.log((1 + len(texts)) / (1 + counts[n_gram])) for n_gram in known]
     return NGramVocabulary(known, np.array(inverse, dtype=np.float32))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.support.builders import shard, shard_ids
 from tests.support.deployment import assert_adds_up
 from tests.support.inline_mill import InlineMill
 from tests.support.mill_results import open_mill, view_of, write_texts
+from workers.run_shard import run_shard
 
 #: All of one length, so that a shard of `LINE_BYTES` is a shard of one document.
 TEXTS = [f"第{number:02}篇文章，讲的是第{number * 7 % 13:02}座城市的天气。" for number in range(60)]
@@ -203,8 +205,6 @@ def test_a_shard_whose_lease_is_lost_on_the_way_drops_out_alone(
     backend.before_forward = lose
     # The warm-up comes first and loses nothing: nothing is leased to anybody yet.
     shard_id, _ = mill.messages[0]
-    from workers.run_shard import run_shard  # noqa: PLC0415
-
     backend.before_forward = lambda windows: lose(windows) if windows[0].text.startswith("第") else None
     run_shard(mill.parts, shard_id, "inline@test/1/1")
     states = {number: shard(engine, number).state for number in shard_ids(engine, job_id)}
@@ -336,3 +336,36 @@ def test_a_source_that_changes_under_a_batch_is_planned_again(
     ended = view_of(mill, job_id)
     assert (ended["state"], ended["results"]) == ("DONE", 6)
     assert sorted(summaries_of(mill, job_id)) == sorted([*(text[:5] for text in TEXTS[:5]), "第100篇"])
+
+
+def test_a_worker_without_pytorch_puts_the_shard_back_and_says_what_is_missing(
+    mill: InlineMill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(mill, write_texts(tmp_path / "a.jsonl", TEXTS[:1]))
+    # None stands for a module that cannot be imported.
+    monkeypatch.setitem(sys.modules, "workers.run_batch", None)
+    shard_id, _ = mill.messages.pop(0)
+    run_shard(mill.parts, shard_id, "inline@test/1/1")
+    waiting = shard(mill.parts.engine, shard_id)
+    assert (waiting.state, waiting.failures) == ("PENDING", 0)
+    assert "pip install 'hanmill[models]'" in waiting.error
+
+
+def test_a_device_that_is_not_there_is_waited_for_and_named(
+    home: Path, sqlite_url: str, backend: FirstCharacters, tmp_path: Path
+) -> None:
+    with open_mill(home, sqlite_url, device="cuda:99", max_deferrals=1) as mill:
+        job_id = submit(mill, write_texts(tmp_path / "a.jsonl", TEXTS[:1]))
+        mill.work(job_id)
+        mill.work(job_id)
+        ended = view_of(mill, job_id)
+    assert (ended["state"], ended["failures"]) == ("FAILED", 0)
+    assert "cuda:99 is not here" in ended["reason"]
+
+
+def test_a_model_for_nothing_that_is_done_is_wrong_usage(mill: InlineMill, tmp_path: Path) -> None:
+    path = write_texts(tmp_path / "a.jsonl", TEXTS[:1])
+    with pytest.raises(UsageError, match="--do names neither"):
+        mill.submit([path], "c", "count", options={"models": ["default"]})
+    with pytest.raises(UsageError, match="no directory, and no model of that name"):
+        mill.submit([path], "c", "summarize", options={"models": ["nobody"]})

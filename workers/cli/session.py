@@ -13,11 +13,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 
 from storage import job_ledger, ledger
 from storage.broker_state import RedisState
 from storage.engine import Engine, reading, transact
-from storage.errors import TransientError
+from storage.errors import TransientError, UsageError
 from storage.inspection import other_active, states_of
 from storage.migrate import upgrade
 from storage.redis_keys import QUEUE_CONTROL, QUEUE_CPU, QUEUE_GPU
@@ -99,6 +100,7 @@ class Session:
         Raises `UsageError` before anything is started when the order is wrong, and `KeyboardInterrupt` after
         everything has been stopped in order.
         """
+        _check_installed(order)
         submitted = submit(self._parts, NoQueue(), order)
         job_ids = [job.id for job in submitted.jobs]
         for sentence in _findings(self._parts, submitted):
@@ -130,6 +132,14 @@ class Session:
                 finally:
                     free(self.engine, [crew.prefix for crew in crews if crew.was_started], stopped=True)
         self._run_file.remove()
+
+
+def _check_installed(order: Order) -> None:
+    """Raise `UsageError` for an operation that this machine, which is to do it, has not the libraries for."""
+    for name in order.operations:
+        if get_operation(name).uses_model and find_spec("torch") is None:
+            message = f"{name} needs PyTorch and what goes with it: pip install 'hanmill[models]'"
+            raise UsageError(message)
 
 
 def _crews(parts: Parts, workers: int, run_file: RunFile) -> list[Crew]:

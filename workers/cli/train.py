@@ -7,7 +7,6 @@ import typer
 from workers.cli import train_classifier, train_summarizer
 from workers.cli.edge import EdgeGroup
 
-
 EXAMPLE = "Example: hanmill train classifier cases.jsonl --dev cases-dev.jsonl --to models/cases"
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from tasks.classify.pieces import MAX_CHARACTERS, distant_pairs, n_grams, pieces
-from tasks.classify.vocabulary import UNKNOWN, features, learn_n_grams, learn_pieces
+from tasks.classify.pieces import MAX_CHARACTERS, n_grams, pieces
+from tasks.classify.vocabulary import UNKNOWN, learn_n_grams, learn_pieces
 
 TEXTS = ["支付利息，支付工资。", "支付赔偿金", "给定一个整数数组 nums", "数组 nums 和整数"]
 
@@ -28,15 +28,10 @@ def test_n_grams_are_all_stretches() -> None:
     assert n_grams(["天"], 3) == ["天"]
 
 
-def test_pairs_that_stand_apart_are_no_n_grams() -> None:
-    assert distant_pairs(list("天地人和"), 3) == ["天 人", "地 和", "天 和"]
-    assert not set(distant_pairs(list("天_地人"), 5)) & set(n_grams(list("天_地人"), 3))
-
-
 def test_the_weights_are_those_of_scikit_learn() -> None:
     cut = [pieces(text) for text in TEXTS]
     ours = learn_n_grams(cut, at_least=1, at_most=1000)
-    theirs = TfidfVectorizer(analyzer=features, sublinear_tf=True)
+    theirs = TfidfVectorizer(analyzer=lambda sequence: n_grams(sequence, 3), sublinear_tf=True)
     matrix = theirs.fit_transform(cut)
     for row, sequence in enumerate(cut):
         found = ours.encode(sequence)
