@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -69,6 +70,7 @@ def train_classifier(
     again.
     """
     train, judged, label_set = _parts(data, dev, directory, labels)
+    warn_of_overlap(train.texts, judged.texts)
     note(f"training on {len(train):,} texts with {len(label_set.labels):,} labels, judged on {len(judged):,}")
     unknown = sorted(set(judged.names) - set(label_set.names))
     if unknown:
@@ -82,6 +84,15 @@ def train_classifier(
         message = f"--to {directory}: cannot be written: {error.strerror or error}"
         raise UsageError(message) from error
     _print(made, output)
+
+
+def warn_of_overlap(train: Sequence[str], dev: Sequence[str]) -> None:
+    """Say how many texts are judged by that are learned from as well."""
+    from tasks.text.overlap import overlapping
+
+    found = overlapping(dev, train)
+    if found:
+        note(f"{len(found):,} of {len(dev):,} texts to judge by are learned from too: the figures will flatter")
 
 
 def _parts(

@@ -12,6 +12,7 @@ import typer
 from storage.errors import HanmillError, UsageError
 from workers.cli.options import OutputFormat
 from workers.cli.output import note, print_json
+from workers.cli.train_classifier import warn_of_overlap
 
 if TYPE_CHECKING:
     from tasks.nn.fit import Epoch
@@ -61,6 +62,7 @@ def train_summarizer(
     A training that was stopped goes on when the same command is run again.
     """
     train_pairs, dev_pairs = _pairs(data, dev, target_field)
+    warn_of_overlap([pair.text for pair in train_pairs], [pair.text for pair in dev_pairs])
     note(f"training {backend.value} on {len(train_pairs):,} documents, judged on {len(dev_pairs):,}")
     made = _train(backend, train_pairs, dev_pairs, directory, seed)
     if output is OutputFormat.JSON:

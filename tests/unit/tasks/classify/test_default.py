@@ -11,8 +11,9 @@ from tasks.classify.operation import DEFAULT
 from tasks.classify.text_cnn_backend import TextCnnBackend, open_text_cnn
 from tasks.classify.training_data import LabelledTexts
 from tasks.nn.offline import run_all
-from tests.support.availability import give_up
+from tests.support.availability import REPOSITORY
 
+SAMPLE = REPOSITORY / "tests" / "samples" / "corpus" / "abstracts.jsonl.gz"
 LARGEST_BYTES = 6_000_000
 
 
@@ -43,12 +44,24 @@ def test_a_paper_gets_its_category(text: str, category: str, backend: TextCnnBac
     assert 0.5 < decided[0][1] <= 1.0
 
 
+def _agreement_of_titles_and_abstracts(backend: TextCnnBackend) -> float:
+    """Return the micro F1 of the sample's abstracts where what is decided for their titles is taken for right."""
+    with gzip.open(SAMPLE, "rt", encoding="utf-8") as stream:
+        papers = [json.loads(line) for line in stream]
+    names = backend.label_set.names
+    decided = [backend.decide(scores) for scores in run_all(backend, [paper["title"] for paper in papers])]  # type: ignore[arg-type]
+    labels = [[names[position] for position, _ in one] for one in decided]
+    figures = evaluate_classifier(backend, LabelledTexts([paper["text"] for paper in papers], labels)).figures
+    return float(figures["model"]["micro_f1"])
+
+
 @pytest.mark.parametrize(("kind", "field"), [("abstracts", "text"), ("titles", "title")])
 def test_the_figures_of_the_card_are_measured_again(
     kind: str, field: str, backend: TextCnnBackend, test_data: Path | None
 ) -> None:
     if test_data is None:
-        give_up("the papers that the card's figures were measured on are not there")
+        assert _agreement_of_titles_and_abstracts(backend) > 50
+        return
     with gzip.open(test_data / "csl" / "dev.jsonl.gz", "rt", encoding="utf-8") as stream:
         papers = [json.loads(line) for line in stream]
     data = LabelledTexts([paper[field] for paper in papers], [[paper["category"]] for paper in papers])

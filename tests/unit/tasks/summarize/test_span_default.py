@@ -13,10 +13,13 @@ import torch
 
 from tasks.nn.model_directory import open_model
 from tasks.nn.offline import run_all
+from tasks.summarize.evaluate import evaluate_summarizer
 from tasks.summarize.operation import DEFAULT_TITLE
 from tasks.summarize.span_backend import BACKEND, SpanBackend, open_span
 from tasks.summarize.summary import Summary
 from tasks.summarize.train_default import main
+from tasks.summarize.training_data import read_pairs
+from tests.support.availability import REPOSITORY
 
 ABSTRACT = (
     "软件成本估算是软件开发过程中一项非常重要的活动,但现有的方法在准确估算软件成本方面还存在不足。"
@@ -76,6 +79,18 @@ def test_it_is_small_and_its_card_has_the_figures_that_were_measured() -> None:
     row = f"| this model | {system['rouge_1']:.1f} | {system['rouge_2']:.1f} | {system['rouge_l']:.1f} |"
     assert row in (DEFAULT_TITLE / "README.md").read_text(encoding="utf-8")
     assert model.config.backend == BACKEND
+
+
+def test_the_figures_of_the_card_come_out_again(default: SpanBackend, test_data: Path | None) -> None:
+    sample = REPOSITORY / "tests" / "samples" / "corpus" / "abstracts.jsonl.gz"
+    path = sample if test_data is None else test_data / "csl_titles" / "dev.jsonl.gz"
+    found = evaluate_summarizer(default, read_pairs(path, "title"), length="title").as_dict()
+    # More than the two that need no model, on any papers.
+    assert all(found["over"][rival]["mean"] >= 5 for rival in ("lead", "textrank"))
+    if test_data is not None:
+        stated = open_model(DEFAULT_TITLE).metrics["evaluation"]["system"]
+        for score in ("rouge_1", "rouge_2", "rouge_l"):
+            assert found["system"][score] == pytest.approx(stated[score], abs=0.3)
 
 
 def write_lines(path: Path, records: list[dict[str, str]]) -> None:
