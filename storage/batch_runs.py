@@ -34,7 +34,7 @@ class BatchRun:
     out_of_memory: int
     elapsed_s: float
     forward_s: float
-    #: For which the device waited for data, and for which results were being written beside it.
+    #: For which the device waited for data, and for which results were made and written beside it.
     waiting_s: float
     writing_s: float
 

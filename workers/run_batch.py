@@ -151,7 +151,7 @@ class BatchAttempt:
         leases = [shard.held for shard in self._shards.values()]
         with BatchReader(self._parts, leases, runner.backend, self._known, self._is_wanted) as reader:
             for pool in self._pools(reader, runner):
-                self._submit(runner, [self._computed(one) for one in self._forward(runner, pool)])
+                self._submit(runner, pool, *self._forward(runner, pool))
             self._wait_for_writer()
         statistics = runner.batches.statistics
         run = BatchRun(
@@ -199,23 +199,40 @@ class BatchAttempt:
         if pool:
             yield pool
 
-    def _forward(self, runner: Runner, pool: Sequence[ReadBatch]) -> Iterator[tuple[ReadBatch, Mapping[bytes, Any]]]:
-        """Compute a pool and yield its batches, each with a result or an error by the digest of a text."""
+    def _forward(self, runner: Runner, pool: Sequence[ReadBatch]) -> tuple[dict[bytes, Prepared], list[Any]]:
+        """Compute the windows of a pool; return its texts by their digests, and the outputs in the same order."""
         texts: dict[bytes, Prepared] = {}
         for read in pool:
             if self._is_wanted(read.shard_id):
                 texts.update(read.prepared)
-        windows = [window for one in texts.values() for window in one.windows]
-        outputs = iter(runner.batches.run(windows))
+        return texts, runner.batches.run([window for one in texts.values() for window in one.windows])
+
+    # --- results and their writing, in a thread of its own
+
+    def _submit(
+        self, runner: Runner, pool: Sequence[ReadBatch], texts: Mapping[bytes, Prepared], outputs: Sequence[Any]
+    ) -> None:
+        """Let a pool's results be made and written while the next one is computed; at most one waits."""
+        self._wait_for_writer()
+        self._writing = self._writer.submit(self._finish, runner, pool, texts, outputs)
+
+    def _wait_for_writer(self) -> None:
+        if self._writing is not None:
+            self._writing.result()
+
+    def _finish(
+        self, runner: Runner, pool: Sequence[ReadBatch], texts: Mapping[bytes, Prepared], outputs: Sequence[Any]
+    ) -> None:
+        started = time.perf_counter()
+        coming = iter(outputs)
         results: dict[bytes, Any] = {}
         for digest, one in texts.items():
-            of_text = [next(outputs) for _ in one.windows]
+            of_text = [next(coming) for _ in one.windows]
             results[digest] = one.error or join_outputs(runner.backend, one.text, one.windows, of_text)
-        for read in pool:
-            yield read, results
+        self._write(runner, [self._computed(read, results) for read in pool])
+        self._writing_s += time.perf_counter() - started
 
-    def _computed(self, given: tuple[ReadBatch, Mapping[bytes, Any]]) -> _Computed:
-        read, results = given
+    def _computed(self, read: ReadBatch, results: Mapping[bytes, Any]) -> _Computed:
         shard = self._shards[read.shard_id]
         computed = _Computed(shard, is_last=read.is_last)
         if read.error is not None:
@@ -238,19 +255,7 @@ class BatchAttempt:
         self._heartbeat.bytes_done[read.shard_id] += read.batch.size_bytes
         return computed
 
-    # --- writing
-
-    def _submit(self, runner: Runner, computed: Sequence[_Computed]) -> None:
-        """Let a pool be written while the next one is computed; at most one waits."""
-        self._wait_for_writer()
-        self._writing = self._writer.submit(self._write, runner, computed)
-
-    def _wait_for_writer(self) -> None:
-        if self._writing is not None:
-            self._writing.result()
-
     def _write(self, runner: Runner, computed: Sequence[_Computed]) -> None:
-        started = time.perf_counter()
         by_shard: dict[int, list[_Computed]] = {}
         for one in computed:
             if not one.shard.is_over:
@@ -272,7 +277,6 @@ class BatchAttempt:
             shard.is_begun = True
             if shard_id in lost or parts[-1].is_last:
                 self._leave(shard, is_lost=shard_id in lost)
-        self._writing_s += time.perf_counter() - started
 
     def _write_shard(self, connection: Connection, runner: Runner, parts: Sequence[_Computed]) -> bool:
         """Write what belongs to one shard, with its DONE if that was the last of it; False when its lease is lost."""
