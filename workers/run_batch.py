@@ -15,6 +15,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from billiard.exceptions import SoftTimeLimitExceeded
+
 from storage import batch_runs, dead_letters, jobs, ledger
 from storage.batch_runs import BatchRun
 from storage.dead_letters import DeadLetter
@@ -135,6 +137,7 @@ class BatchAttempt:
             return
         before = runner.batches.statistics
         runner.batches.statistics = BatchStatistics()
+        runner.batches.let_through = (SoftTimeLimitExceeded,)
         try:
             self._compute(runner, started)
         except BackendBrokenError as error:

@@ -46,6 +46,8 @@ class BatchRunner(Generic[W, O]):
         self._full_budget = token_budget
         self._probe = probe
         self._clean_batches = 0
+        #: What is no fault of a batch and is not caught, such as the signal that the time is up.
+        self.let_through: tuple[type[Exception], ...] = ()
         self.token_budget = token_budget
         self.statistics = BatchStatistics()
 
@@ -98,6 +100,8 @@ class BatchRunner(Generic[W, O]):
             return self._backend.forward(batch)
         except BackendFailedError as error:
             raise BackendBrokenError(str(error)) from error
+        except self.let_through:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever a model raises, the others of the batch must live
             return error.with_traceback(None)
 

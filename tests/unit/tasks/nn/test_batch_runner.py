@@ -144,6 +144,16 @@ def test_the_warm_up_stays_within_what_the_device_holds() -> None:
     assert runner.run([Letters("a")] * 10) == ["A"] * 10
 
 
+def test_a_signal_that_the_time_is_up_is_no_fault_of_a_batch() -> None:
+    def check(windows: Sequence[Letters]) -> None:
+        raise TimeoutError
+
+    runner = BatchRunner(Shouter(check), 512)
+    runner.let_through = (TimeoutError,)
+    with pytest.raises(TimeoutError):
+        runner.run([Letters("a")])
+
+
 def test_a_server_that_is_away_is_no_fault_of_any_text() -> None:
     def check(windows: Sequence[Letters]) -> None:
         message = "connection refused"
