@@ -128,7 +128,6 @@ class BatchAttempt:
 
     def run(self) -> None:
         """Run every shard to one of its ends."""
-        started = time.perf_counter()
         try:
             self._workplace = replace(self._workplace, device=choose_device(self._parts.settings.device))
             runner = runner_for(self._operation, jobs.parameters(self._job), self._workplace)
@@ -139,7 +138,7 @@ class BatchAttempt:
         runner.batches.statistics = BatchStatistics()
         runner.batches.let_through = (SoftTimeLimitExceeded,)
         try:
-            self._compute(runner, started)
+            self._compute(runner)
         except BackendBrokenError as error:
             self._broken(error)
         except Exception as error:  # noqa: BLE001 - every error has its end
@@ -150,7 +149,8 @@ class BatchAttempt:
 
     # --- the pipeline
 
-    def _compute(self, runner: Runner, started: float) -> None:
+    def _compute(self, runner: Runner) -> None:
+        started = time.perf_counter()
         leases = [shard.held for shard in self._shards.values()]
         with BatchReader(self._parts, leases, runner.backend, self._known, self._is_wanted) as reader:
             for pool in self._pools(reader, runner):

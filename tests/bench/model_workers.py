@@ -4,8 +4,9 @@
     python -m tests.bench.model_workers classify --documents 40000
 
 Prints documents a second of the whole job (the start of Redis, workers and PyTorch included), of the model worker's
-runs (read, encoded, computed, written), and of the bare loop in one process that encodes, computes the same batches and
-makes the results; and the padding that sorting by length leaves beside that of the file's order. Asserts nothing.
+runs (read, encoded, computed, written; the loading of the model aside), and of the bare loop in one process that
+encodes, computes the same batches and makes the results; and the padding that sorting by length leaves beside that of
+the file's order. Asserts nothing.
 """
 
 from __future__ import annotations
