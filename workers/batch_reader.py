@@ -102,10 +102,6 @@ class BatchReader:
                 raise item
             yield item
 
-    def has_more_at_once(self) -> bool:
-        """Say whether the next batch is there without waiting."""
-        return not self._batches.empty()
-
     def _read_all(self) -> None:
         try:
             for held in self._leases:

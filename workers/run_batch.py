@@ -134,18 +134,19 @@ class BatchAttempt:
         except (UsageError, BackendBrokenError) as error:
             self._not_ready(error)
             return
-        before = runner.batches.statistics
         runner.batches.statistics = BatchStatistics()
         runner.batches.let_through = (SoftTimeLimitExceeded,)
+        failure: Exception | None = None
         try:
             self._compute(runner)
-        except BackendBrokenError as error:
-            self._broken(error)
         except Exception as error:  # noqa: BLE001 - every error has its end
-            self._end_rest(error)
-        finally:
-            self._writer.shutdown()
-            runner.batches.statistics = before
+            failure = error
+        # What is being written may still bring shards to a good end.
+        self._writer.shutdown()
+        if isinstance(failure, BackendBrokenError):
+            self._broken(failure)
+        elif failure is not None:
+            self._end_rest(failure)
 
     # --- the pipeline
 
