@@ -41,24 +41,15 @@ class Asked:
     requests: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
-    most_at_once: int = 0
-    _under_way: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    @contextmanager
-    def request(self, handler: BaseHTTPRequestHandler) -> Iterator[str]:
+    def request(self, handler: BaseHTTPRequestHandler) -> str:
         body = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
         with self._lock:
             self.requests.append(body)
             self.headers.append(dict(handler.headers))
             self.paths.append(handler.path)
-            self._under_way += 1
-            self.most_at_once = max(self.most_at_once, self._under_way)
-        try:
-            yield body["messages"][0]["content"]
-        finally:
-            with self._lock:
-                self._under_way -= 1
+        return str(body["messages"][0]["content"])
 
     def times(self, part: str) -> int:
         return sum(part in body["messages"][0]["content"] for body in self.requests)
@@ -81,12 +72,12 @@ def serving(answer: Answer) -> Iterator[Server]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            with asked.request(self) as prompt:
-                try:
-                    answer(self, prompt, sum(body["messages"][0]["content"] == prompt for body in asked.requests))
-                except ConnectionError:
-                    # The client did not wait.
-                    self.close_connection = True
+            prompt = asked.request(self)
+            try:
+                answer(self, prompt, sum(body["messages"][0]["content"] == prompt for body in asked.requests))
+            except ConnectionError:
+                # The client did not wait.
+                self.close_connection = True
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
             pass
@@ -134,15 +125,23 @@ def summaries(results: list[Summary | UnfitTextError]) -> list[str]:
 
 
 def test_every_document_gets_its_own_answer_in_order_and_under_the_cap() -> None:
+    computing: list[str] = []
+    most_at_once = 0
+
     def slowly(handler: BaseHTTPRequestHandler, prompt: str, _times: int) -> None:
+        nonlocal most_at_once
+        computing.append(prompt)
+        most_at_once = max(most_at_once, len(computing))
         time.sleep(0.05)
+        # Before the answer goes out: a client that has it may ask again before this thread goes on.
+        computing.remove(prompt)
         reply(handler, name_of(prompt))
 
     with serving(slowly) as server:
         results = run_all(backend_of(server.url, concurrency=3), DOCUMENTS)
     assert summaries(results) == [f"第{number}篇的方法" for number in range(12)]
     assert all(isinstance(result, Summary) and result.spans == () for result in results)
-    assert server.asked.most_at_once == 3
+    assert most_at_once == 3
 
 
 def test_a_request_says_what_is_wanted_and_how() -> None:

@@ -71,16 +71,22 @@ def test_wordpiece_agrees_with_the_library(text: str, library: Any) -> None:
     assert JiebaWordPiece(WORDPIECE).encode(text) == library.encode(text, add_special_tokens=False).ids
 
 
-# Unassigned characters are invisible to one Unicode version and letters to another.
+# The library has tables of a Unicode of its own: a character that was assigned or changed its category since Unicode 3.2
+# may be invisible to one and a letter to the other.
 @given(st.text(st.one_of(st.sampled_from("".join(CHARS) + "abert01 .,%-$^\n\u3000é"), st.characters(codec="utf-8"))))
 def test_wordpiece_agrees_with_the_library_on_any_text(text: str) -> None:
-    known = "".join(char for char in text if unicodedata.category(char) not in {"Cn", "Co"})
+    known = "".join(char for char in text if is_settled(char))
     tokenizers = pytest.importorskip("tokenizers")
     normalizer = tokenizers.normalizers.BertNormalizer(lowercase=True)
     pieces = tokenizers.pre_tokenizers.BertPreTokenizer().pre_tokenize_str(normalizer.normalize_str(known))
     vocabulary = [*WORDPIECE, *{word for word, _ in pieces if len(word) <= 100}]
     tokens = JiebaWordPiece(vocabulary).tokenize(known)
     assert tokens == [word if len(word) <= 100 else "[UNK]" for word, _ in pieces]
+
+
+def is_settled(char: str) -> bool:
+    category = unicodedata.category(char)
+    return category not in {"Cn", "Co"} and category == unicodedata.ucd_3_2_0.category(char)
 
 
 def test_a_cased_vocabulary_keeps_its_capitals() -> None:
