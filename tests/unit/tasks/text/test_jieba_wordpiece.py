@@ -71,8 +71,8 @@ def test_wordpiece_agrees_with_the_library(text: str, library: Any) -> None:
     assert JiebaWordPiece(WORDPIECE).encode(text) == library.encode(text, add_special_tokens=False).ids
 
 
-# The library has tables of a Unicode of its own: a character that was assigned or changed its category since Unicode 3.2
-# may be invisible to one and a letter to the other.
+# The library has tables of a Unicode of its own: a character that was assigned or changed its category after Unicode
+# 3.2 may be invisible to one and a letter to the other.
 @given(st.text(st.one_of(st.sampled_from("".join(CHARS) + "abert01 .,%-$^\n\u3000é"), st.characters(codec="utf-8"))))
 def test_wordpiece_agrees_with_the_library_on_any_text(text: str) -> None:
     known = "".join(char for char in text if is_settled(char))
