@@ -40,7 +40,14 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
 @contextmanager
 def started(*arguments: object) -> Iterator[subprocess.Popen[str]]:
     """Have a run go on inside `with`; whatever of it is left then is ended."""
-    process = subprocess.Popen(command("run", *arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command("run", *arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell has what it starts in the background ignore Ctrl-C, and the tests may have been started so.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no thread is up yet
+    )
     try:
         yield process
     finally:
