@@ -32,6 +32,18 @@ Save = Callable[[Connection], None]
 
 
 @dataclass(frozen=True, slots=True)
+class EndpointAccess:
+    """How this deployment asks a server for the answers of a model; decides no result."""
+
+    #: Never logged, never written into the database.
+    key: str = field(default="", repr=False)
+    #: Requests under way at a time.
+    concurrency: int = 8
+    #: Of one request, to the last byte of its answer.
+    timeout_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
 class Workplace:
     """What an operation finds in the process that runs it."""
 
@@ -42,8 +54,8 @@ class Workplace:
     load_resource: Callable[[str], bytes]
     #: Where models compute: `cpu`, `cuda:0`, …
     device: str = "cpu"
-    #: The key for a served model; never logged, never written into the database.
-    endpoint_key: str = field(default="", repr=False)
+    #: For a model that a server runs.
+    endpoint: EndpointAccess = EndpointAccess()
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,9 +35,7 @@ def build_parts(settings: Settings) -> Parts:
         with reading(engine) as connection:
             return resources.load(connection, digest)
 
-    workplace = Workplace(
-        engine, settings.cache_dir, load_resource, endpoint_key=settings.endpoint_key.get_secret_value()
-    )
+    workplace = Workplace(engine, settings.cache_dir, load_resource, endpoint=settings.endpoint_access)
     return Parts(settings, engine, workplace)
 
 

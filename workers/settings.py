@@ -15,6 +15,7 @@ from storage.corpora import LARGEST_SHARD_BYTES
 from storage.errors import UsageError
 from storage.planning import PlanSizes
 from storage.sources.record import DEFAULT_MAX_RECORD_BYTES
+from tasks.operation import EndpointAccess
 
 #: The password of an address: what stands between the first colon after `//` and the `@`.
 _PASSWORD = re.compile(r"(?<=://)([^:/@]*):([^@/]+)@")
@@ -75,6 +76,8 @@ class Settings(BaseSettings):
     endpoint_key: SecretStr = Field(
         default=SecretStr(""), description="API key of the server that `--backend openai` asks"
     )
+    endpoint_concurrency: int = Field(default=8, gt=0, description="requests to that server at a time")
+    endpoint_timeout_s: float = Field(default=60.0, gt=0, description="seconds that one request to it may take")
     reconcile_interval_s: float = Field(default=10.0, gt=0, description="seconds between two looks for lost shards")
     soft_time_limit_s: float = Field(default=6 * 3600.0, gt=0, description="seconds; a shard that runs longer fails")
     hard_time_limit_s: float = Field(default=6.5 * 3600.0, gt=0, description="seconds; its process is ended")
@@ -100,6 +103,11 @@ class Settings(BaseSettings):
     def plan_sizes(self) -> PlanSizes:
         """Return how large the parts of a job may be."""
         return PlanSizes(self.shard_bytes, self.merge_words)
+
+    @property
+    def endpoint_access(self) -> EndpointAccess:
+        """Return how a server is asked for the answers of a model."""
+        return EndpointAccess(self.endpoint_key.get_secret_value(), self.endpoint_concurrency, self.endpoint_timeout_s)
 
     @property
     def readable_roots(self) -> tuple[str, ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -54,13 +55,18 @@ def _loader(model: ModelDirectory) -> Callable[..., AnyBackend]:
             raise ModelDirectoryError(message)
 
 
-def load_served(endpoint: str, served_model: str, api_key: str, *, length: str, max_chars: int | None) -> AnyBackend:
-    """Return the summarizer that asks a server for its summaries; raises `ModelDirectoryError` for a bad address."""
+def load_served(
+    endpoint: str, served_model: str, access: Mapping[str, Any], *, length: str, max_chars: int | None
+) -> AnyBackend:
+    """Return the summarizer that asks a server for its summaries, in the way of an `EndpointAccess`.
+
+    Raises `ModelDirectoryError` for a bad address.
+    """
     from tasks.summarize.chat_client import Endpoint  # noqa: PLC0415 - nobody else needs it
     from tasks.summarize.openai_backend import open_openai  # noqa: PLC0415
 
     try:
-        return open_openai(Endpoint(endpoint, served_model, api_key), length_named(length), max_chars)
+        return open_openai(Endpoint(endpoint, served_model, **access), length_named(length), max_chars)
     except ValueError as error:
         message = f"--endpoint: {error}"
         raise ModelDirectoryError(message) from error

@@ -52,7 +52,7 @@ class Endpoint:
     base_url: str
     model: str
     #: Sent as a bearer token; shown nowhere.
-    api_key: str = field(default="", repr=False)
+    key: str = field(default="", repr=False)
     #: Requests under way at a time.
     concurrency: int = 8
     #: Of one request, to the last byte of its answer.
@@ -86,7 +86,7 @@ class ChatClient:
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             message = f"the endpoint {endpoint.base_url!r} is no address such as http://127.0.0.1:8000/v1"
             raise ValueError(message)
-        if not endpoint.api_key.isascii() or any(not char.isprintable() or char == " " for char in endpoint.api_key):
+        if not endpoint.key.isascii() or any(not char.isprintable() or char == " " for char in endpoint.key):
             message = "the endpoint's key holds characters that no key has, such as a line end; write it again"
             raise ValueError(message)
         self._endpoint = endpoint
@@ -165,8 +165,8 @@ class ChatClient:
         deadline_s = time.monotonic() + self._endpoint.timeout_s
         connection = self._connect(self._host, self._port, timeout=self._endpoint.timeout_s)
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        if self._endpoint.api_key:
-            headers["Authorization"] = f"Bearer {self._endpoint.api_key}"
+        if self._endpoint.key:
+            headers["Authorization"] = f"Bearer {self._endpoint.key}"
         try:
             connection.request("POST", self._path, body, headers)
             socket = connection.sock
@@ -198,7 +198,7 @@ class ChatClient:
     def _excerpt(self, body: bytes) -> str:
         text = " ".join(body.decode("utf-8", "replace").split())
         # A server may repeat the key that it refuses.
-        return (text.replace(self._endpoint.api_key, "***") if self._endpoint.api_key else text)[:EXCERPT_CHARS]
+        return (text.replace(self._endpoint.key, "***") if self._endpoint.key else text)[:EXCERPT_CHARS]
 
     def _wait_s(self, attempt: int, retry_after: str | None) -> float:
         doubled_s = self._endpoint.first_wait_s * 2.0 ** (attempt - 1)

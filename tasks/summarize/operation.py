@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -81,8 +82,8 @@ class SummarizeOperation:
         which = find_directory(workplace.engine, digest, built_in) if digest else parameters["backend"]
         try:
             if parameters["backend"] == "openai":
-                served = (parameters["endpoint"], parameters["served_model"], workplace.endpoint_key)
-                return load_served(*served, **options)
+                served = (parameters["endpoint"], parameters["served_model"])
+                return load_served(*served, asdict(workplace.endpoint), **options)
             return load_summarizer(which, workplace.device, dtype_for(workplace.device), **options)
         except ModelDirectoryError as error:
             raise UsageError(str(error)) from error

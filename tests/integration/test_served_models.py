@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -26,11 +27,18 @@ class Chat(BaseHTTPRequestHandler):
     """Answers with the beginning of the document, and refuses one that is poisonous."""
 
     keys: ClassVar[list[str]] = []
+    under_way: ClassVar[list[int]] = []
+    most_at_once: ClassVar[int] = 0
 
     def do_POST(self) -> None:
         type(self).keys.append(self.headers["Authorization"])
+        self.under_way.append(1)
+        type(self).most_at_once = max(self.most_at_once, len(self.under_way))
+        time.sleep(0.02)
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["messages"][-1]["content"]
         document = asked.rsplit("文档：\n", 1)[1]
+        # Before the answer goes out: a client that has it may ask again before this thread goes on.
+        self.under_way.pop()
         if "毒" in document:
             self.send_error(400, "bad document")
             return
@@ -58,8 +66,8 @@ def endpoint() -> Iterator[str]:
 def mill(home: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[InlineMill]:
     monkeypatch.setattr("workers.shard_ends._delay_s", lambda _: 0.0)
     model_runners.drop_runners()
-    Chat.keys = []
-    with open_mill(home, database_url, endpoint_key=KEY, max_deferrals=1) as made:
+    Chat.keys, Chat.most_at_once = [], 0
+    with open_mill(home, database_url, endpoint_key=KEY, endpoint_concurrency=2, max_deferrals=1) as made:
         yield made
     model_runners.drop_runners()
 
@@ -87,6 +95,7 @@ def test_what_the_server_writes_stands_in_sql_and_one_refused_document_is_set_as
     assert set(Chat.keys) == {f"Bearer {KEY}"}
     assert KEY not in row.parameters
     assert KEY not in str(mill.parts)
+    assert Chat.most_at_once == 2
 
 
 def test_a_server_that_is_away_is_waited_for_and_then_the_job_says_why_it_failed(

@@ -116,7 +116,7 @@ def friendly(handler: BaseHTTPRequestHandler, prompt: str, _times: int) -> None:
 
 
 def backend_of(url: str, **changes: Any) -> OpenAIBackend:
-    settings: dict[str, Any] = {"timeout_s": 5.0, "first_wait_s": 0.01, "attempts": 3, "api_key": KEY, **changes}
+    settings: dict[str, Any] = {"timeout_s": 5.0, "first_wait_s": 0.01, "attempts": 3, "key": KEY, **changes}
     return open_openai(Endpoint(url, "qwen", **settings), "title", 20)
 
 
@@ -147,7 +147,7 @@ def test_every_document_gets_its_own_answer_in_order_and_under_the_cap() -> None
 def test_a_request_says_what_is_wanted_and_how() -> None:
     with serving(friendly) as server:
         run_all(backend_of(server.url, chat_template_kwargs={"enable_thinking": False}), DOCUMENTS[:1])
-        run_all(backend_of(server.url, api_key=""), DOCUMENTS[:1])
+        run_all(backend_of(server.url, key=""), DOCUMENTS[:1])
     body, plain = server.asked.requests
     assert server.asked.paths == ["/v1/chat/completions"] * 2
     assert body["model"] == "qwen"
