@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -9,9 +10,12 @@ from typing import Any, cast
 
 from storage.errors import UsageError
 from tasks.operation import Workplace
+from tasks.text.rjieba_engine import PROVEN_VERSION, installed_version, is_proven
 from tasks.text.segmenter import Mode, Segmenter, SegmenterOptions, open_segmenter, segmenter_identity
 from tasks.text.token_filter import TokenFilter, parse_stopwords
 from tasks.text.user_dictionary import DictionaryError, check_user_dictionary
+
+logger = logging.getLogger(__name__)
 
 MODES = ("precise", "full", "search")
 
@@ -81,6 +85,10 @@ def segmenter_for(parameters: Mapping[str, Any], workplace: Workplace) -> Segmen
 
 def load_default_segmenter(cache_dir: Path) -> None:
     """Load the default dictionary before a worker forks, so that its processes share the memory."""
+    if not is_proven():
+        logger.warning(
+            "segmenter.not_proven", extra={"rjieba": installed_version() or "none", "proven": PROVEN_VERSION}
+        )
     _segmenter(SegmenterOptions(), None, cache_dir)
 
 

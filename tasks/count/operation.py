@@ -36,9 +36,8 @@ class CountRun:
 
     def take(self, documents: Sequence[Document]) -> Save | None:
         """Count a batch; nothing is written before the shard ends."""
-        for document in documents:
-            tokens = self._segmenter.cut(document.text)
-            self._counts.add(self._filter.keep(tokens) if self._filter else tokens)
+        if documents:
+            self._counts.add_joined(self._segmenter.cut_joined([document.text for document in documents]))
         return None
 
     def finish(self, dead: int) -> Save | None:
@@ -47,6 +46,9 @@ class CountRun:
         if digest is None:
             message = "a shard that is counted has a digest of its content"
             raise ValueError(message)
+        if self._filter:
+            # Whether a token stays is the same wherever it stands: each word is asked about once.
+            self._counts.keep(self._filter.keep)
         blobs = self._counts.partials(self._work.partitions)
         known = partial_counts.Known(self._work.partitions, self.results, dead, self.tokens)
 

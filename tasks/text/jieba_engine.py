@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Any
 from tasks.text.frequency_cache import Frequencies, load_cached
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+#: Stands between the tokens of two texts. No document holds it, and every engine lets it stand alone.
+SEPARATOR = "\0"
 #: Held while `finalseg.Force_Split_Words` is not jieba's own, see `_ForcedSplits`.
 _forced_splits_lock = threading.Lock()
 
@@ -47,6 +49,14 @@ class JiebaSegmenter:
         """Return the tokens of a text, in jieba's order."""
         with self._forced_splits:
             return self._cut(text)
+
+    def cut_joined(self, texts: Sequence[str]) -> list[str]:
+        """Return the tokens of all texts, `SEPARATOR` between one and the next; no text may hold it."""
+        tokens: list[str] = []
+        for text in texts:
+            tokens += self.cut(text)
+            tokens.append(SEPARATOR)
+        return tokens[:-1]
 
 
 class _ForcedSplits:

@@ -1,7 +1,7 @@
 """The interface of every engine that cuts text into tokens, and the choice among them.
 
-Today there is one engine, jieba. Another may stand behind `open_segmenter` only if it gives the same tokens on every
-input. Filters nothing (`token_filter`) and checks no dictionary by itself (`user_dictionary`).
+jieba is the reference. Where rjieba is known to give the same tokens on every input it is taken, for it is ten times as
+fast. Filters nothing (`token_filter`) and checks no dictionary by itself (`user_dictionary`).
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
-from tasks.text import jieba_engine
+from tasks.text import jieba_engine, rjieba_engine
+from tasks.text.jieba_engine import SEPARATOR
 from tasks.text.user_dictionary import check_user_dictionary, user_dictionary_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 Mode = Literal["precise", "full", "search"]
@@ -46,11 +47,36 @@ class Segmenter(Protocol):
     def cut(self, text: str) -> list[str]:
         """Return the tokens of a text in the engine's order; none for an empty text."""
 
+    def cut_joined(self, texts: Sequence[str]) -> list[str]:
+        """Return the tokens of all texts, `SEPARATOR` between one and the next; no text may hold it.
+
+        The same tokens as text by text, in less time.
+        """
+
+
+def split_joined(tokens: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the tokens of each text that was cut with others: ["a", SEPARATOR, SEPARATOR, "b"] -> ["a"], [], ["b"]."""
+    start = 0
+    for _ in range(tokens.count(SEPARATOR)):
+        end = tokens.index(SEPARATOR, start)
+        yield [*tokens[start:end]]
+        start = end + 1
+    yield [*tokens[start:]]
+
+
+def fast_engine(options: SegmenterOptions) -> str:
+    """Return the name and version of what stands in for jieba with these options; "" where jieba cuts itself."""
+    # No way was found to have full mode from it that is both exact and fast.
+    if options.mode == "full" or not rjieba_engine.is_proven():
+        return ""
+    return f"rjieba {rjieba_engine.PROVEN_VERSION}"
+
 
 def segmenter_identity(options: SegmenterOptions, user_dictionary_digest: str = "") -> Mapping[str, str]:
     """Return the identity that a segmenter opened with these would have, without loading an engine or dictionary."""
     return {
         **jieba_engine.engine_identity(),
+        "fast_engine": fast_engine(options),
         "user_dictionary": user_dictionary_digest,
         "mode": options.mode,
         # One value for both settings where hmm decides nothing, so that results are shared.
@@ -68,5 +94,9 @@ def open_segmenter(options: SegmenterOptions, user_dictionary: bytes | None, cac
     dictionary = user_dictionary or b""
     check_user_dictionary(dictionary)
     identity = segmenter_identity(options, user_dictionary_digest(dictionary))
+    if fast_engine(options):
+        fast = rjieba_engine.load_fast_vocabulary(dictionary, cache_dir)
+        if fast is not None:
+            return rjieba_engine.FastSegmenter(identity, fast, options.mode, hmm=options.hmm)
     vocabulary = jieba_engine.load_vocabulary(dictionary, cache_dir)
     return jieba_engine.JiebaSegmenter(identity, vocabulary, options.mode, hmm=options.hmm)

@@ -10,6 +10,7 @@ from storage.documents import Document
 from storage.engine import Connection, reading
 from tasks.operation import Intake, Save, ShardWork, Workplace
 from tasks.segmentation import segmentation_identity, segmentation_parameters, segmenter_for, token_filter_for
+from tasks.text.segmenter import split_joined
 
 
 class TokenizeRun:
@@ -27,12 +28,9 @@ class TokenizeRun:
         """Cut a batch and return the writing of its tokens."""
         with reading(self._engine) as connection:
             counts = token_rows.known(connection, self._fingerprint, [document.sha256 for document in documents])
-        new: dict[bytes, list[str]] = {}
-        for document in documents:
-            if document.sha256 not in counts:
-                new[document.sha256] = self._cut(document.text)
-                counts[document.sha256] = len(new[document.sha256])
-            self.tokens += counts[document.sha256]
+        new = self._cut({document.sha256: document.text for document in documents if document.sha256 not in counts})
+        counts.update((digest, len(tokens)) for digest, tokens in new.items())
+        self.tokens += sum(counts[document.sha256] for document in documents)
         self.results += len(documents)
 
         def save(connection: Connection) -> None:
@@ -40,9 +38,12 @@ class TokenizeRun:
 
         return save
 
-    def _cut(self, text: str) -> list[str]:
-        tokens = self._segmenter.cut(text)
-        return self._filter.keep(tokens) if self._filter else tokens
+    def _cut(self, texts: Mapping[bytes, str]) -> dict[bytes, list[str]]:
+        if not texts:
+            return {}
+        tokens = split_joined(self._segmenter.cut_joined([*texts.values()]))
+        keep = self._filter.keep if self._filter else list
+        return {digest: keep(of_text) for digest, of_text in zip(texts, tokens, strict=True)}
 
     def finish(self, dead: int) -> Save | None:  # noqa: ARG002 - dead letters have no tokens
         """Return nothing: every batch was written as it came."""
