@@ -10,6 +10,7 @@ from zlib import crc32
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tasks.text.jieba_engine import SEPARATOR
 
@@ -84,15 +85,14 @@ class ShardCounts:
         give equal bytes, in whatever order they were added. Raises ValueError unless `partitions` is a power of two.
         """
         require_power_of_two(partitions)
-        words_of: list[list[str]] = [[] for _ in range(partitions)]
-        for word in sorted([*self._numbers][1:]):
-            words_of[partition_of(word, partitions)].append(word)
-        return [self._encode(words) for words in words_of]
-
-    def _encode(self, words: list[str]) -> bytes:
-        numbers = np.fromiter(map(self._numbers.__getitem__, words), np.int64, len(words))
-        columns = [words, self._counts[numbers], self._document_frequencies[numbers]]
-        return encode_partial(pa.record_batch(columns, schema=PARTIAL_SCHEMA))
+        words = [*self._numbers][1:]
+        rows = pa.record_batch([words, self._counts[1:], self._document_frequencies[1:]], schema=PARTIAL_SCHEMA)
+        # Arrow compares the UTF-8 bytes, which order as the code points do.
+        order = pc.sort_indices(rows["word"]).to_numpy()
+        if partitions == 1:
+            return [encode_partial(rows.take(order))]
+        partition = np.fromiter((partition_of(word, partitions) for word in words), np.int64, len(words))[order]
+        return [encode_partial(rows.take(order[partition == number])) for number in range(partitions)]
 
 
 class _Numbers(dict[str, int]):
