@@ -85,7 +85,7 @@ def train_classifier(
         Part([encoder.window(text) for text in dev.texts], labels.targets(dev.labels)),
     )
     network, report = fit_network(*parts, encoder, chosen, directory / STATE, reporting or Reporting())
-    model, metrics = _join(network, *parts, encoder, labels)
+    model, metrics = _join(network, *parts, encoder, labels, chosen.separator_cost)
     metrics = {"loss": chosen.loss, "seed": chosen.seed, "best_epoch": report.best_epoch, **metrics}
     config = ModelConfig("classifier", BACKEND, labels.name, labels.version, {"loss": chosen.loss})
     return TrainedClassifier(write_text_cnn(directory, model, config, metrics), report, metrics)
@@ -167,11 +167,11 @@ def network_logits(network: nn.Module, windows: Sequence[TextWindow]) -> Scores:
 
 
 def _join(
-    network: TextCnn, train: Part, dev: Part, encoder: TextEncoder, labels: LabelSet
+    network: TextCnn, train: Part, dev: Part, encoder: TextEncoder, labels: LabelSet, cost: float
 ) -> tuple[TextCnnModel, dict[str, Any]]:
     """Fit the separators, choose the blend on the dev part, and return the whole with what each came to there."""
     width = len(encoder.n_grams)
-    separators, biases = fit_separators(sparse_rows(train.windows, width), torch.from_numpy(train.targets))
+    separators, biases = fit_separators(sparse_rows(train.windows, width), torch.from_numpy(train.targets), cost)
     margins = (sparse_rows(dev.windows, width).times(separators) + biases).numpy()
     logits = network_logits(network, dev.windows)
     blend = choose_blend(logits, margins, dev.targets)

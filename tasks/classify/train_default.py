@@ -27,7 +27,7 @@ NAME, VERSION = "csl-categories", "1"
 #: One title of so many is kept apart, beside the abstracts of the dev part, to choose the best epoch by.
 TITLES_APART = 10
 #: Smaller than a user's own: the weights are to stay below 6 MB.
-OPTIONS = TrainOptions(most_n_grams=25_000, most_pieces=5_000)
+OPTIONS = TrainOptions(most_n_grams=25_000, most_pieces=5_000, separator_cost=1.0)
 
 CARD_TEXT = """\
 # The classifier that comes along: categories of science

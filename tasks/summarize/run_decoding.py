@@ -16,14 +16,22 @@ SHARPNESS = 2.0
 MIN_SCORE = -1e8
 
 
-def best_run(scores: Floats, starts: Places, ends: Places, max_chars: int, lead_weight: float = 0.0) -> tuple[int, int]:
+def best_run(
+    scores: Floats,
+    starts: Places,
+    ends: Places,
+    max_chars: int,
+    lead_weight: float = 0.0,
+    begin_costs: Floats | None = None,
+) -> tuple[int, int]:
     """Return the first clause and the one behind the last of the run to choose.
 
     `scores` is (T, W), for the run of w + 1 clauses from t on; clause t stands at `starts[t]` to `ends[t]`. The choice
     is that of minimum Bayes risk (Goel & Byrne 2000): of the runs that fit, the one that on average shares most with
     what the scores take for the best, whether that fits or not; F1 of characters by position. Where no run fits
     `max_chars`, the best single clause is returned. `lead_weight` is how much the first `max_chars` characters count as
-    one more likely run, beside 1 for all others together.
+    one more likely run, beside 1 for all others together; `begin_costs` (T,) is what a run loses of that share by its
+    first clause.
     """
     firsts, widths = np.nonzero(scores > MIN_SCORE)
     order = np.argsort(-scores[firsts, widths], kind="stable")
@@ -41,7 +49,8 @@ def best_run(scores: Floats, starts: Places, ends: Places, max_chars: int, lead_
     likely_begins = np.append(begins[likely], starts[0])
     likely_stops = np.append(stops[likely], starts[0] + max_chars)
     overlaps = _overlaps(begins[fitting], stops[fitting], likely_begins, likely_stops)
-    chosen = fitting[int(np.argmax(overlaps @ weights))]
+    costs = begin_costs[firsts[fitting]] if begin_costs is not None else 0.0
+    chosen = fitting[int(np.argmax(overlaps @ weights - costs))]
     return int(firsts[chosen]), int(firsts[chosen] + widths[chosen]) + 1
 
 

@@ -19,6 +19,7 @@ from tasks.nn.model_directory import ModelDirectory, ModelDirectoryError
 from tasks.summarize.clause_window import MAX_CLAUSES, ClauseWindow, clause_window
 from tasks.summarize.run_decoding import Floats, best_run
 from tasks.summarize.selection import choose
+from tasks.summarize.spaces_extract_story import story_prior, with_end_bonuses
 from tasks.summarize.summary import (
     Length,
     Summary,
@@ -35,11 +36,8 @@ INVERSE_FREQUENCIES = "inverse_frequencies"
 #: A long summary takes further clauses of at least this probability; low, because one missed weighs more than one too
 #: many (SPACES trains at 0.3 and extracts at 0.2).
 KEEP_THRESHOLD = 0.2
-#: How much the beginning counts in a text of one paragraph, as news stories are: what matters most stands first there.
-#: Chosen on the dev part of `legal_news`, where the network alone is no better than the beginning alone.
-LEAD_WEIGHT = 0.3
 #: Changes whenever the same scores would give another summary; part of a model's settings, and so of its digest.
-DECODING = 1
+DECODING = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +97,9 @@ class SpacesExtractBackend:
 
     def _chosen(self, text: str, window: ClauseWindow, scores: ClauseScores) -> list[int]:
         places = np.array([without_tail(text, span) for span in window.spans], dtype=np.int64)
-        lead_weight = 0.0 if "\n" in text.strip() else LEAD_WEIGHT
-        first, last = best_run(scores.runs, places[:, 0], places[:, 1], self._max_chars, lead_weight)
+        prior = story_prior(text, window.spans)
+        runs = with_end_bonuses(scores.runs, prior.end_bonuses)
+        first, last = best_run(runs, places[:, 0], places[:, 1], self._max_chars, prior.lead_weight, prior.begin_costs)
         core = list(range(first, last))
         if self._length != "long":
             return core

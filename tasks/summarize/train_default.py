@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
-import logging
 import shutil
 import sys
 import time
@@ -24,8 +23,6 @@ from tasks.summarize.evaluate import SummaryEvaluation, evaluate_summarizer
 from tasks.summarize.span_backend import open_span
 from tasks.summarize.train_span import STATE_FOLDER, train_span
 from tasks.summarize.training_data import Pair, read_pairs
-
-logger = logging.getLogger(__name__)
 
 NAME = "csl-titles-span"
 VERSION = "1"
@@ -91,7 +88,9 @@ def _texts(path: Path) -> list[str]:
 
 
 def _tell(epoch: Epoch) -> None:
-    logger.info("epoch %d: loss %.3f, ROUGE-L %.2f, %.0f s", epoch.number, epoch.loss, epoch.figure, epoch.seconds)
+    sys.stderr.write(
+        f"epoch {epoch.number}: loss {epoch.loss:.3f}, ROUGE-L {epoch.figure:.2f}, {epoch.seconds:.0f} s\n"
+    )
 
 
 def _write(
@@ -136,5 +135,4 @@ def _write(
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     sys.exit(main())

@@ -102,8 +102,10 @@ Apache-2.0) and `legal_news` (open-compass/LawBench, Apache-2.0; CSHaitao/LexEva
 
 Figures on the dev parts, per cent: clipped character ROUGE-1 / 2 / L, F1. `lead` and `textrank` had the same limit, and
 `…_same_length` at most as many characters as this model used for the same document. The last column is how much more
-ROUGE-L this model has, with a 95 % interval by a paired bootstrap. The best epoch, the sharpness of the choice and the
-weight of the beginning in texts of one paragraph were chosen on these same dev parts: expect a little less elsewhere.
+ROUGE-L this model has, with a 95 % interval by a paired bootstrap. The best epoch and the sharpness of the choice were
+chosen on these same dev parts: expect a little less elsewhere. What it takes for granted of texts of one paragraph, as
+news stories are (the beginning counts, a summary neither begins with a source nor ends within a sentence if it can be
+helped), was chosen on the train part.
 
 | data | system | ROUGE-1 / 2 / L | characters | more ROUGE-L |
 |---|---|---|---:|---:|
