@@ -24,10 +24,10 @@ HANMILL_TEST_DATA ?= ../shared/data
 export INPUT CORPUS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format readme bench models wheel clean
+.PHONY: help setup run test check format readme bench bench-exact models wheel clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 setup: $(VENV)/.base $(if $(filter-out none,$(TORCH)),$(VENV)/.torch-$(TORCH)) ## make .venv with everything (TORCH=cpu|cuda|none picks the build of torch)
 
@@ -55,6 +55,9 @@ readme: setup ## fill the README's settings table and tree from the code
 bench: setup ## measure the whole job against the serial reference loop (ARGS="--limit-mb 20" for a part of the text)
 	$(BIN)/python -m tests.bench.whole_job $(ARGS)
 
+bench-exact: setup ## compare the tokens of the fast engine with jieba's on everything in HANMILL_TEST_DATA (minutes)
+	$(BIN)/python -m tests.bench.exact_tokens $(ARGS)
+
 models: setup ## train the models that come along anew, from the sets in HANMILL_TEST_DATA (minutes)
 	$(BIN)/python -m tasks.summarize.train_default "$(HANMILL_TEST_DATA)" tasks/summarize/default
 	$(BIN)/python -m tasks.summarize.train_default_extract "$(HANMILL_TEST_DATA)"
@@ -71,7 +74,7 @@ clean: ## remove .venv, caches and builds; results (.hanmill) stay
 $(VENV)/.base: pyproject.toml
 	@VENV=$(VENV) PYTHON="$(PYTHON)" .ci/make-venv
 	@echo "Installing hanmill and what it needs into $(VENV) (a minute or two, once) ..."
-	@$(PIP) install --editable '.[postgres,dev]'
+	@$(PIP) install --editable '.[postgres,ops,dev]'
 	@touch $@
 
 # PyPI's build for Linux brings gigabytes of CUDA libraries. Where there is no GPU the CPU build is looked for first;

@@ -17,9 +17,12 @@ README = Path("README.md")
 CAPTION_CHARS = 100
 PACKAGES = {
     "workers": "the processes",
+    "workers/bench": "`hanmill bench`: ways to count, measured beside each other",
     "workers/cli": "the command line, a module for each command",
     "workers/doctor": "what `hanmill doctor` looks at",
     "workers/embedded": "the processes of `hanmill run`: its own Redis, its own workers",
+    "workers/exporter": "the exporter: the metrics that Prometheus asks for",
+    "workers/flower": "Flower, the web page for operators, with our names and our doors",
     "tasks": "what is computed",
     "tasks/classify": "the operation classify, its models and their training",
     "tasks/count": "the operation count",
@@ -33,7 +36,16 @@ PACKAGES = {
     "storage/sources": "the readers of every input format",
 }
 OTHERS = {
-    "deploy/": "running it on several machines",
+    "deploy/": "running it on several machines: README.md is the runbook",
+    "  compose.yaml": "everything on one machine by Docker Compose; Dockerfile, docker/, redis/ belong to it",
+    "  systemd/": "units for workers, beat, Flower and exporter",
+    "  kubernetes/": "manifests, with overlays for small, autoscaled and GPU deployments",
+    "  prometheus/": "what is scraped, the alerts and their tests",
+    "  grafana/": "the dashboard",
+    "  pictures/": "what the pages look like; made by tests",
+    "  make-secrets": "makes the passwords that Compose wants",
+    "  LOGS.md": "every event of the log",
+    "  SCALING.md": "what a terabyte takes, and what breaks first",
     "tests/": "what must hold",
     "  unit/": "mirrors the source",
     "  integration/": "real databases, real workers, real processes",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -15,13 +16,15 @@ from typing import TYPE_CHECKING, Any, cast
 import redis
 
 from storage.errors import TransientError
-from storage.redis_keys import EPOCH, SHARD_HEADER, UNACKED, UNACKED_INDEX
+from storage.redis_keys import EPOCH, QUEUE_CONTROL, SHARD_HEADER, UNACKED, UNACKED_INDEX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 #: Seconds after which a Redis that does not answer is taken for away.
 TIMEOUT_S = 5.0
+#: A larger message carries texts; all others carry ids.
+SMALL_MESSAGE_BYTES = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,21 @@ class RedisState:
         """Return how many messages stand in a queue."""
         with _reachable():
             return self._client.llen(queue)
+
+    def in_flight(self) -> dict[str, int]:
+        """Return how many messages of each queue were fetched and are not acknowledged."""
+        with _reachable():
+            tags = cast("list[bytes]", self._client.hkeys(UNACKED))
+            sizes = self._client.pipeline(transaction=False)
+            for tag in tags:
+                sizes.hstrlen(UNACKED, tag)
+            sized = list(zip(tags, sizes.execute(), strict=True))
+            small = [tag for tag, size_bytes in sized if size_bytes <= SMALL_MESSAGE_BYTES]
+            held = cast("list[bytes | None]", self._client.hmget(UNACKED, small)) if small else []
+        found = Counter(str(json.loads(entry)[2]) for entry in held if entry is not None)
+        # Only documents on their way in make a message large, and they need not be moved to be counted.
+        found[QUEUE_CONTROL] += len(tags) - len(small)
+        return dict(found)
 
     def shards_in(self, queues: Sequence[str], fresh_s: float) -> set[int]:
         """Return the shards whose messages stand in some queues, or were fetched in the last `fresh_s` seconds.

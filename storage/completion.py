@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from storage import job_ledger
+from storage import job_ledger, progress
 from storage.documents import count_shadowed
 from storage.engine import AnyRow
 from storage.partial_counts import done_shards
 from storage.schema import jobs, shards
 from storage.states import JobState, ShardState
 from storage.word_counts import find_published, make_generation, publish
+
+logger = logging.getLogger(__name__)
 
 
 def advance_job(connection: Connection, job_id: int, *, merges: bool) -> bool:
@@ -38,8 +42,7 @@ def _end_documents(connection: Connection, job: AnyRow) -> bool:
         return False
     below = None if job.below_position is None else (job.below_position, job.below_document)
     identical, replaced = count_shadowed(connection, job.corpus_id, below, job.id)
-    values = {"identical": identical, "replaced": replaced}
-    return job_ledger.end_job(connection, job.id, JobState.RUNNING, values)
+    return _end(connection, job.id, JobState.RUNNING, {"identical": identical, "replaced": replaced})
 
 
 def _start_merging(connection: Connection, job: AnyRow) -> None:
@@ -48,7 +51,7 @@ def _start_merging(connection: Connection, job: AnyRow) -> None:
     if known is not None:
         # The very same shards were summed before; summing them again would write the same rows.
         publish(connection, known, job.id)
-        job_ledger.end_job(connection, job.id, JobState.MERGING, {"generation_id": known})
+        _end(connection, job.id, JobState.MERGING, {"generation_id": known})
         return
     generation_id = make_generation(connection, job.corpus_id, job.fingerprint, job.id, digest)
     connection.execute(update(jobs).where(jobs.c.id == job.id).values(generation_id=generation_id))
@@ -69,7 +72,16 @@ def _digest_of_sum(connection: Connection, job_id: int) -> bytes:
 
 
 def _end_merging(connection: Connection, job: AnyRow) -> bool:
-    if not job_ledger.end_job(connection, job.id, JobState.MERGING, {}):
+    if not _end(connection, job.id, JobState.MERGING, {}):
         return False
     publish(connection, job.generation_id, job.id)
+    return True
+
+
+def _end(connection: Connection, job_id: int, before: JobState, values: dict[str, Any]) -> bool:
+    """End a job whose shards have all ended, and count them once more: its figures are final now."""
+    if not job_ledger.end_job(connection, job_id, before, values):
+        return False
+    for fault in progress.settle(connection, job_id):
+        logger.error("progress.repaired", extra={"job": job_id, "fault": fault})
     return True

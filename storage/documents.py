@@ -12,11 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, case, exists, or_, select, text, update
+from sqlalchemy import Connection, Select, and_, case, exists, or_, select, update
 from sqlalchemy.sql import func
 
+from storage.bulk import write_over
 from storage.corpora import lock_corpus, next_pack
-from storage.engine import AnyRow, insert_new, now, upsert
+from storage.engine import AnyRow, insert_new, now
 from storage.schema import dead_letters, documents, sources
 from storage.sources import Record
 
@@ -24,8 +25,14 @@ from storage.sources import Record
 CHUNK = 500
 
 
-#: The rows that the unique index of documents in sources is about, in the words of the index.
-IN_SOURCE = text("source_id <> 0")
+#: The columns of a document that stands in a source, …
+COLUMNS = (
+    *("corpus_id", "source_id", "source_version", "position"),
+    *("key", "offset", "length", "sha256", "metadata", "created_at"),
+)
+#: … those by which it is known, and what its unique index is about, in the words of the index.
+KEYS = ("corpus_id", "key", "source_id", "offset")
+IN_SOURCE = "source_id <> 0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +65,19 @@ def text_sha256(text: str) -> bytes:
 def save_records(connection: Connection, read: Sequence[Document]) -> None:
     """Write the rows of documents that stand in sources; a row written by an earlier attempt is the same row."""
     created_at = connection.scalar(select(now()))
-    rows = [
-        {
-            "corpus_id": document.source.corpus_id,
-            "key": document.record.key,
-            "source_id": document.source.id,
-            "source_version": document.source.version,
-            "position": document.source.position,
-            "offset": document.record.offset,
-            "length": document.record.length,
-            "sha256": document.sha256,
-            "metadata": _metadata(document.record.metadata),
-            "created_at": created_at,
-        }
-        for document in read
-        if document.source is not None
-    ]
-    upsert(connection, documents, rows, ["corpus_id", "key", "source_id", "offset"], where=IN_SOURCE)
+    rows: list[tuple[Any, ...]] = []
+    last: AnyRow | None = None
+    place: tuple[Any, ...] = ()
+    for document in read:
+        source, record = document.source, document.record
+        if source is None:
+            continue
+        if source is not last:
+            # Looked up once for all documents that follow each other in it.
+            last, place = source, (source.corpus_id, source.id, source.version, source.position)
+        noted = _metadata(record.metadata)
+        rows.append((*place, record.key, record.offset, record.length, document.sha256, noted, created_at))
+    write_over(connection, documents, COLUMNS, rows, keys=KEYS, stamps=["created_at"], where=IN_SOURCE)
 
 
 def _metadata(metadata: Mapping[str, Any] | None) -> str | None:

@@ -50,6 +50,24 @@ TRANSACTION_TRIES = 8
 #: lock not available, and every class of "the server went away".
 RETRIED_SQLSTATES = ("40001", "40P01", "55P03", "57P01", "57P02", "57P03")
 
+#: When a connection to PostgreSQL is given up whose other end is gone without a word (a cable, a firewall, a dead
+#: machine): after 25 s of silence that the kernel asked into, or of what was sent not being taken. Names are libpq's;
+#: seconds, the last one milliseconds.
+SILENCE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
+#: The same for the server's end.
+SERVER_SILENCE = {
+    "tcp_keepalives_idle": 10,
+    "tcp_keepalives_interval": 5,
+    "tcp_keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
+
 Result = TypeVar("Result")
 #: A row of any statement; its columns are attributes.
 AnyRow: TypeAlias = Row[*tuple[Any, ...]]
@@ -120,11 +138,30 @@ def _open_sqlite(database_url: str) -> Engine:
 
 
 def _open_postgresql(database_url: str) -> Engine:
+    # What the address itself says stands.
+    named = make_url(database_url).query
     try:
-        return create_engine(database_url, pool_size=2, max_overflow=8, pool_pre_ping=True, hide_parameters=True)
+        engine = create_engine(
+            database_url,
+            pool_size=2,
+            max_overflow=8,
+            pool_pre_ping=True,
+            hide_parameters=True,
+            connect_args={name: value for name, value in SILENCE.items() if name not in named},
+        )
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         message = "PostgreSQL needs the driver psycopg: pip install 'hanmill[postgres]'"
         raise UsageError(message) from error
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _: Any) -> None:
+        # The server too must learn that a machine was cut off: the row of a shard that it was about to finish stays
+        # locked until then, by default for two hours, and nobody else can take the shard.
+        connection.autocommit = True
+        connection.execute("; ".join(f"SET {name} = {value}" for name, value in SERVER_SILENCE.items()))
+        connection.autocommit = False
+
+    return engine
 
 
 @contextmanager
@@ -204,12 +241,15 @@ def upsert(
         connection.execute(statement, list(rows[start : start + INSERT_ROWS]))
 
 
-def load_rows(connection: Connection, table: Table, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def load_rows(
+    connection: Connection, table: Table | str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
+) -> None:
     """Append rows by the database's bulk path: COPY on PostgreSQL, one prepared statement on SQLite."""
+    table_name = table if isinstance(table, str) else table.name
     if connection.dialect.name == "postgresql":
         names = ", ".join(f'"{name}"' for name in columns)
         cursor: Any = connection.connection.cursor()
-        statement = f'COPY "{table.name}" ({names}) FROM STDIN'
+        statement = f'COPY "{table_name}" ({names}) FROM STDIN'
         try:
             with cursor, cursor.copy(statement) as copy:
                 for row in rows:
@@ -221,7 +261,7 @@ def load_rows(connection: Connection, table: Table, columns: Sequence[str], rows
     names = ", ".join(f'"{name}"' for name in columns)
     marks = ", ".join("?" for _ in columns)
     raw: Any = connection.connection.driver_connection
-    raw.executemany(f'INSERT INTO "{table.name}" ({names}) VALUES ({marks})', rows)  # noqa: S608 - names are ours
+    raw.executemany(f'INSERT INTO "{table_name}" ({names}) VALUES ({marks})', rows)  # noqa: S608 - names are ours
 
 
 def count_rows(connection: Connection, table: Table) -> int:

@@ -14,8 +14,8 @@ from sqlalchemy.sql import func
 
 from storage.engine import reading
 from storage.errors import TransientError
-from storage.schema import corpora, dead_letters, jobs, shards
-from storage.states import ACTIVE_JOB_STATES, OPEN_JOB_STATES, UNFINISHED_SHARD_STATES
+from storage.schema import corpora, dead_letters, job_progress, jobs, shards
+from storage.states import ACTIVE_JOB_STATES, OPEN_JOB_STATES
 
 
 def check_reachable(engine: Engine, shown_url: str) -> None:
@@ -70,13 +70,15 @@ def last_errors(connection: Connection, job_id: int, limit: int = 5) -> list[dic
 
 def operations_waiting(connection: Connection) -> dict[str, int]:
     """Return, for every operation that has work, how many of its shards wait or run."""
+    unfinished = func.sum(job_progress.c.pending + job_progress.c.queued + job_progress.c.leased)
     statement = (
-        select(jobs.c.operation, func.count())
-        .join(shards, shards.c.job_id == jobs.c.id)
-        .where(jobs.c.state.in_(OPEN_JOB_STATES), shards.c.state.in_(UNFINISHED_SHARD_STATES))
+        select(jobs.c.operation, unfinished)
+        .join(job_progress, job_progress.c.job_id == jobs.c.id)
+        .where(jobs.c.state.in_(OPEN_JOB_STATES))
         .group_by(jobs.c.operation)
+        .having(unfinished > 0)
     )
-    return dict(connection.execute(statement).all())
+    return {operation: int(number) for operation, number in connection.execute(statement)}
 
 
 def has_standing(connection: Connection, job_ids: Sequence[int]) -> bool:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, and_, case, exists, or_, select, update
 from sqlalchemy.sql import func
 
 from storage.engine import now
+from storage.job_limits import Spent, keep_limits, unlimit_job
 from storage.ledger import FREED
 from storage.schema import attempts, dead_letters, jobs, shards
 from storage.states import ACTIVE_JOB_STATES, OPEN_JOB_STATES, UNFINISHED_SHARD_STATES, JobState, ShardState
@@ -23,7 +24,17 @@ PLANNER_SILENCE_S = 600.0
 
 def unfinished(job_id: int) -> Any:
     """Return the condition that a job still has shards to run."""
-    return exists().where(shards.c.job_id == job_id, shards.c.state.in_(UNFINISHED_SHARD_STATES))
+    # The first of each state, in order: asked whether there is any in one of some states, PostgreSQL may think that
+    # reading the table is the quickest way to one, and reads a million shards that are done.
+    first_of_each = (
+        select(shards.c.id)
+        .where(shards.c.job_id == job_id, shards.c.state == state)
+        .order_by(shards.c.id)
+        .limit(1)
+        .scalar_subquery()
+        for state in UNFINISHED_SHARD_STATES
+    )
+    return or_(*(first.is_not(None) for first in first_of_each))
 
 
 def begin_merging(connection: Connection, job_id: int) -> bool:
@@ -151,6 +162,15 @@ def cancel(
     return True
 
 
+def stop_spent(connection: Connection) -> list[Spent]:
+    """End every job that has reached a limit of its own as STOPPED; return them with the reason."""
+    return [
+        spent
+        for spent in keep_limits(connection)
+        if cancel(connection, spent.job_id, JobState.STOPPED, reason=spent.reason)
+    ]
+
+
 def _unqueue_job(connection: Connection, job_id: int) -> None:
     connection.execute(
         update(shards)
@@ -165,6 +185,8 @@ def retry(connection: Connection, job_id: int) -> bool:
     state = _resumed_state(connection, job_id)
     if not change_job(connection, job_id, before, state, finished_at=None, reason=None):
         return False
+    # Or the limit that ended it would end it again.
+    unlimit_job(connection, job_id)
     connection.execute(
         update(shards)
         .where(shards.c.job_id == job_id, or_(*(shards.c.state == state for state in UNFINISHED_SHARD_STATES)))
@@ -177,6 +199,7 @@ def reopen(connection: Connection, job_id: int) -> bool:
     """DONE_WITH_DEAD → RUNNING, for dead letters that run again; what was summed is summed anew at the end."""
     if not change_job(connection, job_id, [JobState.DONE_WITH_DEAD], JobState.RUNNING, finished_at=None):
         return False
+    unlimit_job(connection, job_id)
     connection.execute(shards.delete().where(shards.c.job_id == job_id, shards.c.kind == "merge"))
     return True
 

@@ -7,13 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, case, insert, or_, select
+from sqlalchemy import Connection, insert, select
 from sqlalchemy.sql import func
 
+from storage import progress
 from storage.engine import AnyRow, now
 from storage.errors import UsageError
-from storage.schema import corpora, jobs, shards
-from storage.states import COMPLETE_JOB_STATES, OPEN_JOB_STATES, JobState, ShardState
+from storage.schema import corpora, jobs
+from storage.states import COMPLETE_JOB_STATES, OPEN_JOB_STATES, JobState
+
+#: Jobs named by one statement.
+CHUNK = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +79,7 @@ def get(connection: Connection, job_id: int) -> AnyRow:
     statement = select(jobs, corpora.c.name.label("corpus")).join(corpora).where(jobs.c.id == job_id)
     row = connection.execute(statement).one_or_none()
     if row is None:
-        message = f"there is no job {job_id}; `hanmill jobs` lists them"
-        raise UsageError(message)
+        raise UsageError(progress.no_such_job(job_id))
     return row
 
 
@@ -100,45 +103,69 @@ def newest_complete(
     return connection.execute(statement).one_or_none()
 
 
-def figures(connection: Connection, job_id: int) -> dict[str, Any]:
+def figures(connection: Connection, job_id: int) -> dict[str, int]:
     """Return a job's figures, each a sum over its shards; SPLIT shards count in none of them."""
-    counted = (shards.c.job_id == job_id) & (shards.c.state != ShardState.SPLIT) & (shards.c.kind == "map")
-    ended = shards.c.state.in_([ShardState.DONE, ShardState.DEAD])
-    # What a running shard has read is counted as it reads: a compressed source has more of it than it has bytes.
-    at_end = or_(ended, shards.c.bytes_done > shards.c.bytes)
+    return _figures(progress.sums_of(connection, [job_id])[job_id])
 
-    def total(column: Any) -> Any:
-        return func.coalesce(func.sum(column), 0)
 
-    statement = select(
-        func.count().label("shards"),
-        total(case((ended, 1), else_=0)).label("shards_done"),
-        total(case((shards.c.state == ShardState.LEASED, 1), else_=0)).label("shards_running"),
-        total(shards.c.bytes).label("bytes"),
-        total(case((at_end, shards.c.bytes), else_=shards.c.bytes_done)).label("bytes_done"),
-        total(shards.c.documents_in).label("documents_in"),
-        total(shards.c.results).label("results"),
-        total(shards.c.dead).label("dead"),
-        total(shards.c.tokens).label("tokens"),
-        total(case((shards.c.origin_id.is_not(None), 1), else_=0)).label("reused"),
-        total(case((shards.c.origin_id.is_not(None), shards.c.bytes), else_=0)).label("reused_bytes"),
-        total(shards.c.failures).label("failures"),
-        total(shards.c.losses).label("losses"),
-    ).where(counted)
-    return {name: int(value) for name, value in connection.execute(statement).mappings().one().items()}
+def _figures(sums: Mapping[str, int]) -> dict[str, int]:
+    done = sums["done"] + sums["buried"]
+    return {
+        "shards": sums["pending"] + sums["queued"] + sums["leased"] + done,
+        "shards_done": done,
+        "shards_running": sums["leased"],
+        **{name: sums[name] for name in _SHOWN_SUMS},
+    }
+
+
+#: Sums that are figures as they stand.
+_SHOWN_SUMS = (
+    "bytes",
+    "bytes_done",
+    "documents_in",
+    "results",
+    "dead",
+    "tokens",
+    "reused",
+    "reused_bytes",
+    "failures",
+    "losses",
+)
 
 
 def shard_states(connection: Connection, job_id: int) -> dict[str, int]:
     """Return how many shards of a job stand in each state."""
-    statement = select(shards.c.state, func.count()).where(shards.c.job_id == job_id).group_by(shards.c.state)
-    return dict(connection.execute(statement).all())
+    return progress.shards_by_state(connection, [job_id])
 
 
 def view(connection: Connection, job_id: int) -> dict[str, Any]:
-    """Return everything that is shown of a job; the shape that `run --format json` prints is a part of it."""
-    row = get(connection, job_id)
-    sums = figures(connection, job_id)
-    until = row.finished_at if row.finished_at is not None else connection.scalar(select(now()))
+    """Return everything that is shown of a job; the shape that `run --format json` prints is a part of it.
+
+    Raises `UsageError` when there is no such job.
+    """
+    return views(connection, [job_id])[0]
+
+
+def views(connection: Connection, job_ids: Sequence[int]) -> list[dict[str, Any]]:
+    """Return what is shown of each of some jobs, in the order that was asked for; large jobs cost no more than small.
+
+    Raises `UsageError` when one is not there.
+    """
+    sums = progress.sums_of(connection, job_ids)
+    moment = float(connection.scalar(select(now())) or 0.0)
+    rows: dict[int, AnyRow] = {}
+    for start in range(0, len(job_ids), CHUNK):
+        chunk = job_ids[start : start + CHUNK]
+        statement = select(jobs, corpora.c.name.label("corpus")).join(corpora).where(jobs.c.id.in_(chunk))
+        rows.update({row.id: row for row in connection.execute(statement)})
+    missing = next((job_id for job_id in job_ids if job_id not in rows), None)
+    if missing is not None:
+        raise UsageError(progress.no_such_job(missing))
+    return [_view(rows[job_id], _figures(sums[job_id]), moment) for job_id in job_ids]
+
+
+def _view(row: AnyRow, figures_of: Mapping[str, int], moment: float) -> dict[str, Any]:
+    until = row.finished_at if row.finished_at is not None else moment
     return {
         "id": row.id,
         "corpus": row.corpus,
@@ -149,12 +176,12 @@ def view(connection: Connection, job_id: int) -> dict[str, Any]:
         "priority": row.priority,
         "created_at": row.created_at,
         "finished_at": row.finished_at,
-        "documents": sums["documents_in"],
-        "results": sums["results"] - row.identical - row.replaced,
+        "documents": figures_of["documents_in"],
+        "results": figures_of["results"] - row.identical - row.replaced,
         "identical": row.identical,
         "replaced": row.replaced,
         "elapsed_s": round(until - row.created_at, 3),
-        **{name: sums[name] for name in sums if name not in {"documents_in", "results"}},
+        **{name: value for name, value in figures_of.items() if name not in {"documents_in", "results"}},
     }
 
 

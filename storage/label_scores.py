@@ -15,8 +15,8 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from storage import document_results
+from storage.bulk import write_new
 from storage.documents import ranked_records
-from storage.engine import insert_new
 from storage.label_sets import labels_of
 from storage.models import note_label_set
 from storage.schema import document_labels, label_scores, labels
@@ -25,6 +25,9 @@ from storage.schema import document_labels, label_scores, labels
 SCORE_BYTES = 4
 #: Decimals of a probability that is shown; the packed scores have about seven digits themselves.
 SHOWN_DECIMALS = 6
+#: The columns of the two tables, as they are written.
+SCORE_COLUMNS = ("sha256", "fingerprint", "model", "label_set_id", "scale", "scores")
+LABEL_COLUMNS = ("sha256", "fingerprint", "label_id", "score")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +80,14 @@ def save(
     note_label_set(connection, model, label_set_id)
     # In one order, so that two workers who write the same texts do not wait for each other in a circle.
     ordered = sorted(rows.items())
-    common = {"fingerprint": fingerprint, "model": model, "label_set_id": label_set_id, "scale": scale}
-    scores = [{"sha256": digest, "scores": scored.scores, **common} for digest, scored in ordered]
+    scores = [(digest, fingerprint, model, label_set_id, scale, scored.scores) for digest, scored in ordered]
     decided = [
-        {"sha256": digest, "fingerprint": fingerprint, "label_id": label_id, "score": score}
+        (digest, fingerprint, label_id, score)
         for digest, scored in ordered
         for label_id, score in sorted(scored.decided)
     ]
-    insert_new(connection, label_scores, scores)
-    insert_new(connection, document_labels, decided)
+    write_new(connection, label_scores, SCORE_COLUMNS, scores)
+    write_new(connection, document_labels, LABEL_COLUMNS, decided)
 
 
 def find(connection: Connection, sha256: bytes, fingerprint: str) -> dict[str, Any] | None:

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from typing import Any
 
 from sqlalchemy import Connection, and_, case, exists, insert, select, update
 from sqlalchemy.sql import func
 
 from storage.engine import AnyRow, now
+from storage.job_limits import Room, has_document_limit, in_time, lock_room, unlimited
 from storage.schema import attempts, dead_letters, jobs, shards
 from storage.states import ACTIVE_JOB_STATES, OPEN_JOB_STATES, ShardState
 
@@ -74,12 +77,17 @@ def queue_due(connection: Connection, job_id: int, window: int) -> list[int]:
             shards.c.state == ShardState.PENDING,
             shards.c.not_before <= now(),
             jobs.c.state.in_(ACTIVE_JOB_STATES),
+            in_time(),
         )
         .order_by(shards.c.id)
         .limit(room)
         .with_for_update(skip_locked=True, of=shards)
     )
+    # Locked before the shards, as whoever leases does.
+    limit = lock_room(connection, job_id, [ShardState.QUEUED, ShardState.LEASED])
     ids = list(connection.scalars(due))
+    if limit is not None:
+        ids = _fitting(connection, ids, limit)
     statement = (
         update(shards)
         .where(shards.c.id.in_(ids), shards.c.state == ShardState.PENDING)
@@ -87,6 +95,13 @@ def queue_due(connection: Connection, job_id: int, window: int) -> list[int]:
         .returning(shards.c.id)
     )
     return sorted(connection.scalars(statement)) if ids else []
+
+
+def _fitting(connection: Connection, shard_ids: Sequence[int], room: Room) -> list[int]:
+    """Return those of some shards that a job's limit has room for, from the first."""
+    columns = (shards.c.id, shards.c.kind, shards.c.bytes, shards.c.pieces)
+    rows = connection.execute(select(*columns).where(shards.c.id.in_(shard_ids)).order_by(shards.c.id))
+    return [row.id for row in rows if room.take(row)]
 
 
 def unqueue(connection: Connection, shard_ids: Sequence[int]) -> None:
@@ -128,7 +143,7 @@ def lease_companions(
     """QUEUED or PENDING → LEASED for due shards that may be computed in one batch with another, of any job.
 
     They are of the same operation and fingerprint, and none has failed before, or lost two workers: such a one is
-    computed alone. Together they are at most `max_bytes` and `max_shards`, in the order in which they are due.
+    computed alone. Together they are at most `max_bytes` and `max_shards`, older jobs and queued shards first.
     """
     like = select(jobs.c.operation, jobs.c.fingerprint).where(jobs.c.id == first.job_id).subquery()
     same = select(jobs.c.id).where(
@@ -136,22 +151,8 @@ def lease_companions(
         jobs.c.fingerprint == like.c.fingerprint,
         jobs.c.state.in_(ACTIVE_JOB_STATES),
     )
-    due = (
-        select(shards.c.id, shards.c.bytes)
-        .where(
-            shards.c.job_id.in_(list(connection.scalars(same))),
-            shards.c.state.in_([ShardState.QUEUED, ShardState.PENDING]),
-            shards.c.kind == "map",
-            shards.c.not_before <= now(),
-            shards.c.failures == 0,
-            shards.c.losses < LOSSES_IN_COMPANY,
-        )
-        .order_by(shards.c.id)
-        .limit(max_shards)
-        .with_for_update(skip_locked=True, of=shards)
-    )
     chosen, total_bytes = [], 0
-    for row in connection.execute(due):
+    for row in _companions(connection, list(connection.scalars(same.order_by(jobs.c.id))), max_shards):
         total_bytes += row.bytes
         if total_bytes > max_bytes:
             break
@@ -162,9 +163,48 @@ def lease_companions(
     return leases
 
 
-def _lease(connection: Connection, shard_ids: Sequence[int], worker: str, lease_s: float) -> list[Lease]:
-    """Lease those of some shards that can be; one token for all, for it is always looked at beside the shard's id."""
-    token = secrets.token_hex(16)
+def _companions(connection: Connection, job_ids: Sequence[int], max_shards: int) -> Iterator[AnyRow]:
+    # One state of one job at a time: asked for all of them, in order, SQLite reads every shard there is.
+    left = max_shards
+    for job_id, state in product(job_ids, (ShardState.QUEUED, ShardState.PENDING)):
+        due = (
+            select(shards.c.id, shards.c.bytes)
+            .where(
+                shards.c.job_id == job_id,
+                shards.c.state == state,
+                shards.c.kind == "map",
+                shards.c.not_before <= now(),
+                shards.c.failures == 0,
+                shards.c.losses < LOSSES_IN_COMPANY,
+            )
+            .order_by(shards.c.id)
+            .limit(left)
+            .with_for_update(skip_locked=True, of=shards)
+        )
+        rows = connection.execute(due).all() if left else []
+        left -= len(rows)
+        yield from rows
+
+
+def _within_limits(connection: Connection, shard_ids: Sequence[int]) -> list[int]:
+    """Return those of some shards whose jobs may compute so many documents only, and have room for them."""
+    statement = select(shards.c.id, shards.c.job_id).where(shards.c.id.in_(shard_ids), has_document_limit())
+    by_job: dict[int, list[int]] = {}
+    for row in connection.execute(statement.order_by(shards.c.job_id)):
+        by_job.setdefault(row.job_id, []).append(row.id)
+    fitting: list[int] = []
+    for job_id, ids in by_job.items():
+        room = lock_room(connection, job_id, [ShardState.LEASED])
+        if room is not None:
+            fitting += _fitting(connection, ids, room)
+    return fitting
+
+
+def _claim(
+    connection: Connection, shard_ids: Sequence[int], condition: Any, *, token: str, worker: str, lease_s: float
+) -> list[AnyRow]:
+    if not shard_ids:
+        return []
     job_is_active = exists().where(jobs.c.id == shards.c.job_id, jobs.c.state.in_(ACTIVE_JOB_STATES))
     statement = (
         update(shards)
@@ -173,6 +213,7 @@ def _lease(connection: Connection, shard_ids: Sequence[int], worker: str, lease_
             shards.c.state.in_([ShardState.QUEUED, ShardState.PENDING]),
             shards.c.not_before <= now(),
             job_is_active,
+            condition,
         )
         .values(
             state=ShardState.LEASED,
@@ -183,18 +224,54 @@ def _lease(connection: Connection, shard_ids: Sequence[int], worker: str, lease_
             attempts=shards.c.attempts + 1,
             bytes_done=0,
         )
-        .returning(shards)
+        .returning(*_LEASED_COLUMNS)
     )
-    rows = sorted(connection.execute(statement), key=lambda row: row.id)
+    return list(connection.execute(statement))
+
+
+def _lease(connection: Connection, shard_ids: Sequence[int], worker: str, lease_s: float) -> list[Lease]:
+    """Lease those of some shards that can be; one token for all, for it is always looked at beside the shard's id."""
+    token = secrets.token_hex(16)
+    claim = partial(_claim, connection, token=token, worker=worker, lease_s=lease_s)
+    rows = claim(shard_ids, unlimited())
+    if len(rows) < len(shard_ids):
+        # Seldom: a message that comes late, or a job that has a limit.
+        rows += claim(_within_limits(connection, shard_ids), in_time())
+    rows.sort(key=lambda row: row.id)
     if not rows:
         return []
-    started_at = connection.scalar(select(now()))
-    common = {"token": token, "worker": worker, "started_at": started_at}
+    common = {"token": token, "worker": worker}
     connection.execute(
         insert(attempts),
-        [{"shard_id": row.id, "job_id": row.job_id, "number": row.attempts, **common} for row in rows],
+        [
+            {
+                "shard_id": row.id,
+                "job_id": row.job_id,
+                "number": row.attempts,
+                "started_at": row.leased_at,
+                **common,
+            }
+            for row in rows
+        ],
     )
     return [_as_lease(row, token) for row in rows]
+
+
+#: What a lease is made of.
+_LEASED_COLUMNS = (
+    shards.c.id,
+    shards.c.job_id,
+    shards.c.kind,
+    shards.c.pieces,
+    shards.c.partition,
+    shards.c.root_key,
+    shards.c.attempts,
+    shards.c.failures,
+    shards.c.losses,
+    shards.c.deferrals,
+    shards.c.error,
+    shards.c.leased_at,
+)
 
 
 def _as_lease(row: AnyRow, token: str) -> Lease:

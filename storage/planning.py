@@ -21,7 +21,7 @@ from sqlalchemy.sql import func
 from storage import job_ledger
 from storage.corpora import LARGEST_SHARD_BYTES, corpus_bytes, lock_corpus, prepare_sources
 from storage.documents import merge_small_packs
-from storage.engine import AnyRow, now, reading, transact
+from storage.engine import AnyRow, load_rows, now, reading, transact
 from storage.errors import LeaseLostError
 from storage.schema import corpora, dead_letters, documents, jobs, shards, sources
 from storage.states import ShardState
@@ -67,7 +67,8 @@ class PlannedShard:
     """What one shard of a job is to read."""
 
     root_key: bytes
-    pieces: dict[str, Any]
+    #: As JSON already: a plan is held until it is compared, and a million dictionaries would be gigabytes.
+    pieces: str
     size_bytes: int
 
 
@@ -86,13 +87,11 @@ def plan_job(engine: Engine, job_id: int, sizes: PlanSizes | None = None) -> Pla
     transact(engine, lambda connection: merge_small_packs(connection, job.corpus_id, sizes.shard_bytes))
     below = transact(engine, lambda connection: _choose_bounds(connection, job, sizes.merge_words))
     with reading(engine) as connection:
-        planned = list(_planned_shards(connection, job.corpus_id, below))
         present = _present_roots(connection, job_id)
+        planned, missing = _compare(_planned_shards(connection, job.corpus_id, below), present)
+    stale = list(present)
     # The longest first: a worker that starts the longest shard last makes everybody wait for it.
-    planned.sort(key=lambda shard: -shard.size_bytes)
-    wanted = {shard.root_key for shard in planned}
-    stale = [key for key in present if key not in wanted]
-    missing = [shard for shard in planned if shard.root_key not in present]
+    missing.sort(key=lambda shard: -shard.size_bytes)
     reused = 0
     try:
         for keys in _chunks(stale):
@@ -102,7 +101,19 @@ def plan_job(engine: Engine, job_id: int, sizes: PlanSizes | None = None) -> Pla
         _planned(engine, job_id, planner, partial(_finish, job_id=job_id, planner=planner))
     except LeaseLostError:
         return None
-    return Plan(len(planned), len(missing), len(stale), reused)
+    return Plan(planned, len(missing), len(stale), reused)
+
+
+def _compare(planned: Iterable[PlannedShard], present: set[bytes]) -> tuple[int, list[PlannedShard]]:
+    """Return how many shards are planned and those that are missing; `present` keeps those that are not planned."""
+    number, missing = 0, []
+    for shard in planned:
+        number += 1
+        if shard.root_key in present:
+            present.remove(shard.root_key)
+        else:
+            missing.append(shard)
+    return number, missing
 
 
 def _choose_bounds(connection: Connection, job: AnyRow, merge_words: int) -> tuple[int, int]:
@@ -178,14 +189,14 @@ def _ranges(row: AnyRow) -> Iterator[PlannedShard]:
         # A range of rows has no length in bytes: the source's bytes are shared out evenly then.
         size_bytes = length if lengths_are_bytes else row.size // len(ranges)
         identity = [[row.id, row.version, row.uri, row.size, row.stamp, row.options, offset, length]]
-        yield PlannedShard(_digest(identity), {"files": [[row.id, offset, length, row.version]]}, size_bytes)
+        yield PlannedShard(_digest(identity), _as_json({"files": [[row.id, offset, length, row.version]]}), size_bytes)
 
 
 def _packed(rows: Sequence[AnyRow]) -> Iterator[PlannedShard]:
     # Equal content may stand in a corpus twice and counts twice, but one path is there once: so keys are unique.
     identity = [[row.id, row.version, row.uri, row.size, row.stamp, row.options, 0, -1] for row in rows]
     pieces = {"files": [[row.id, 0, -1, row.version] for row in rows]}
-    yield PlannedShard(_digest(identity), pieces, sum(row.size for row in rows))
+    yield PlannedShard(_digest(identity), _as_json(pieces), sum(row.size for row in rows))
 
 
 def _planned_documents(connection: Connection, corpus_id: int, below_document: int) -> Iterator[PlannedShard]:
@@ -203,11 +214,15 @@ def documents_shard(rows: Sequence[AnyRow]) -> PlannedShard:
     """Return the shard of a run of enqueued documents (rows with id, sha256 and length)."""
     identity = [[row.id, row.sha256.hex()] for row in rows]
     pieces = {"documents": [row.id for row in rows]}
-    return PlannedShard(_digest(identity), pieces, sum(row.length for row in rows))
+    return PlannedShard(_digest(identity), _as_json(pieces), sum(row.length for row in rows))
 
 
 def _digest(identity: list[list[Any]]) -> bytes:
-    return hashlib.sha256(json.dumps(identity, separators=(",", ":")).encode()).digest()
+    return hashlib.sha256(_as_json(identity).encode()).digest()
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 def _present_roots(connection: Connection, job_id: int) -> set[bytes]:
@@ -224,27 +239,19 @@ def _remove(connection: Connection, job_id: int, keys: Sequence[bytes]) -> None:
 
 
 def add_shards(connection: Connection, job_id: int, planned: Iterable[PlannedShard]) -> None:
-    """Insert shards that nothing is known of."""
-    rows = [
-        {
-            "job_id": job_id,
-            "kind": "map",
-            "state": ShardState.PENDING,
-            "root_key": shard.root_key,
-            "pieces": json.dumps(shard.pieces, separators=(",", ":")),
-            "bytes": shard.size_bytes,
-        }
-        for shard in planned
-    ]
-    if rows:
-        connection.execute(insert(shards), rows)
+    """Append shards that nothing is known of."""
+    rows = (
+        (job_id, "map", str(ShardState.PENDING), shard.root_key, shard.pieces, shard.size_bytes) for shard in planned
+    )
+    load_rows(connection, shards, ("job_id", "kind", "state", "root_key", "pieces", "bytes"), rows)
 
 
 def _add(connection: Connection, job: AnyRow, chunk: Sequence[PlannedShard]) -> int:
     known = _known_leaves(connection, job, [shard.root_key for shard in chunk])
     add_shards(connection, job.id, [shard for shard in chunk if shard.root_key not in known])
-    for leaves in known.values():
-        _take_over(connection, job.id, leaves)
+    leaves = [shard_id for shard in chunk for shard_id in known.get(shard.root_key, ())]
+    for some in _chunks(leaves):
+        _take_over(connection, job.id, some)
     return len(known)
 
 
@@ -262,9 +269,12 @@ def _known_leaves(connection: Connection, job: AnyRow, keys: Sequence[bytes]) ->
         .order_by(jobs.c.id.desc())
         .limit(EARLIER_JOBS)
     )
+    earlier_ids = list(connection.scalars(earlier))
+    if not earlier_ids:
+        return {}
     statement = (
         select(shards.c.root_key, shards.c.job_id, shards.c.id, shards.c.state, shards.c.dead)
-        .where(shards.c.root_key.in_(keys), shards.c.job_id.in_(list(connection.scalars(earlier))))
+        .where(shards.c.root_key.in_(keys), shards.c.job_id.in_(earlier_ids))
         .order_by(shards.c.job_id)
     )
     families: dict[tuple[bytes, int], list[AnyRow]] = defaultdict(list)

@@ -8,6 +8,8 @@ unacked         hash     messages that workers hold                      kombu  
 unacked_index   zset     when each of them was fetched                   kombu               until acknowledged
 hanmill.epoch   string   gone after a flush or an empty restart: what    reconciler          for ever
                          the ledger believes queued is lost then
+hanmill.worker.NAME string  the queues that a worker consumes, JSON:      that worker         60 s after its last word
+                         operators are told how many workers are up
 _kombu.binding.*, celery.pidbox, celeryev.*   kombu's and Celery's own (remote control, events)
 """
 
@@ -19,3 +21,4 @@ UNACKED_INDEX = "unacked_index"
 #: The header of a message that names its shard.
 SHARD_HEADER = "shard"
 EPOCH = "hanmill.epoch"
+WORKER_PREFIX = "hanmill.worker."

@@ -5,11 +5,14 @@ Instants are seconds since 1970 by the database's own clock. Digests are 32 raw 
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
+    Connection,
     Double,
     ForeignKey,
     Index,
@@ -20,11 +23,14 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    event,
+    false,
     text,
 )
 from sqlalchemy.dialects import postgresql
 
-from storage.states import JOB_STATES, SHARD_STATES, one_of
+from storage import progress_triggers
+from storage.states import JOB_STATES, RUN_STATES, SHARD_STATES, one_of
 
 metadata = MetaData(
     naming_convention={
@@ -200,6 +206,16 @@ shards = Table(
         sqlite_where=text("state = 'LEASED'"),
         postgresql_where=text("state = 'LEASED'"),
     ),
+    Index(
+        "ix_shards_job_id_leased_at",
+        "job_id",
+        "leased_at",
+        sqlite_where=text("error IS NOT NULL"),
+        postgresql_where=text("error IS NOT NULL"),
+    ),
+    # A shard's row is written anew at every step: by default the dead entries of a fifth of a million shards would
+    # stand in front of the first that is due.
+    postgresql_with={"autovacuum_vacuum_scale_factor": "0.05", "autovacuum_analyze_scale_factor": "0.05"},
     sqlite_autoincrement=True,
 )
 
@@ -218,6 +234,7 @@ attempts = Table(
     Column("error", Text),
     Index("ix_attempts_shard_id", "shard_id"),
     Index("ix_attempts_job_id", "job_id"),
+    Index("ix_attempts_finished_at", "finished_at"),
     sqlite_autoincrement=True,
 )
 
@@ -406,8 +423,110 @@ dead_letters = Table(
     Column("created_at", Double, nullable=False),
     Index("uq_dead_letters_place", "shard_id", "source_id", "offset", "document_id", unique=True),
     Index("ix_dead_letters_job_id", "job_id"),
+    Index(
+        "ix_dead_letters_standing",
+        "reason",
+        sqlite_where=text("state = 'standing'"),
+        postgresql_where=text("state = 'standing'"),
+    ),
     sqlite_autoincrement=True,
 )
+
+schedules = Table(
+    "schedules",
+    metadata,
+    _id(),
+    Column("name", String(200), nullable=False, unique=True),
+    Column("corpus", String(200), nullable=False),
+    Column("operations", Text, nullable=False, comment="JSON list"),
+    Column("options", Text, nullable=False, comment="of the operations, JSON object, as the user gave them"),
+    Column("listing", Text, nullable=False, comment="how inputs are read, JSON object"),
+    Column("inputs", Text, nullable=False, comment="JSON list; what is listed anew before each run, if anything"),
+    Column("shard_bytes", BigInteger),
+    Column("priority", Integer, nullable=False, server_default="0"),
+    Column("cron", String(200), nullable=False, comment="five fields"),
+    Column("timezone", String(100), nullable=False, comment="as the IANA names it"),
+    Column("overlap", String(5), nullable=False, comment="skip or queue"),
+    Column("grace_s", Double, nullable=False, comment="a run that is later is missed"),
+    Column("document_limit", BigInteger, comment="new documents of a run, about"),
+    Column("finish_by", String(5), comment="HH:MM in its time zone"),
+    Column("paused", Boolean, nullable=False, server_default=false()),
+    Column("next_at", Double, comment="when it is due; null when it never is"),
+    Column("created_at", Double, nullable=False),
+    Index("ix_schedules_next_at", "next_at"),
+    sqlite_autoincrement=True,
+)
+
+schedule_runs = Table(
+    "schedule_runs",
+    metadata,
+    _id(),
+    Column("schedule_id", Id, nullable=False),
+    Column("name", String(200), nullable=False, comment="of its schedule, which may be removed before it"),
+    Column("fire_time", Double, nullable=False, comment="the instant at which it was due"),
+    Column("timezone", String(100), nullable=False),
+    Column("trigger", String(6), nullable=False, comment="cron or manual"),
+    Column("state", String(20), nullable=False),
+    Column("detail", Text, comment="why it is as it is"),
+    Column("created_at", Double, nullable=False),
+    Column("starter", String(32), comment="token of who starts it now"),
+    Column("starter_until", Double, comment="silent for longer, a starter is taken for dead"),
+    Column("starts", Integer, nullable=False, server_default="0", comment="tries of starting it"),
+    Column("started_at", Double, comment="all its jobs are there and planned"),
+    Column("stop_at", Double, comment="what of it still runs then is stopped"),
+    Column("finished_at", Double),
+    UniqueConstraint("schedule_id", "fire_time"),
+    CheckConstraint(one_of("state", RUN_STATES), name="state"),
+    Index("ix_schedule_runs_name", "name", "fire_time"),
+    Index(
+        "ix_schedule_runs_state",
+        "state",
+        sqlite_where=text("state IN ('WAITING', 'RUNNING')"),
+        postgresql_where=text("state IN ('WAITING', 'RUNNING')"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+schedule_jobs = Table(
+    "schedule_jobs",
+    metadata,
+    Column("run_id", Id, primary_key=True, autoincrement=False),
+    Column("job_id", Id, primary_key=True, autoincrement=False),
+    Column("joined", Boolean, nullable=False, comment="it was under way already, and keeps to no limit of the run"),
+    Index("ix_schedule_jobs_job_id", "job_id"),
+)
+
+job_limits = Table(
+    "job_limits",
+    metadata,
+    Column("job_id", Id, primary_key=True, autoincrement=False),
+    Column("document_limit", BigInteger, comment="documents that it may compute, about"),
+    Column("stop_at", Double, comment="what of it still runs then is stopped"),
+    Column("lease_before", Double, comment="nothing of it is leased from then on"),
+    Column("timezone", String(100), nullable=False, comment="in which its reason names the time"),
+)
+
+job_progress = Table(
+    "job_progress",
+    metadata,
+    Column("job_id", Id, primary_key=True, autoincrement=False),
+    Column("kind", String(5), primary_key=True, comment="of the shards: map or merge"),
+    Column("slot", BigInteger, primary_key=True, autoincrement=False, comment="several, so that nobody waits"),
+    *(Column(name, BigInteger, nullable=False, server_default="0") for name in progress_triggers.LEVELS),
+    *(
+        Column(name, BigInteger, nullable=False, server_default="0", comment="since ever; never falls")
+        for name in progress_triggers.EVER
+    ),
+    # Room on every page: the rows are changed all the time, and a row that stays on its page costs no index entry.
+    postgresql_with={"fillfactor": "25"},
+)
+
+
+@event.listens_for(metadata, "after_create")
+def _make_triggers(_: MetaData, connection: Connection, **__: Any) -> None:
+    for statement in progress_triggers.create(connection.dialect.name):
+        connection.exec_driver_sql(statement)
+
 
 resources = Table(
     "resources",

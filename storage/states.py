@@ -1,4 +1,7 @@
-"""The states of a job and of a shard, one sentence each. The transitions stand in `ledger.py`, nowhere else."""
+"""The states of a job, of a shard and of a schedule's run, one sentence each.
+
+The transitions stand in `job_ledger.py`, `ledger.py` and `schedule_runs.py`, nowhere else.
+"""
 
 from __future__ import annotations
 
@@ -46,8 +49,32 @@ class ShardState(StrEnum):
     DEAD = "DEAD"
 
 
+class RunState(StrEnum):
+    """Where a run of a schedule stands."""
+
+    #: The run before it still goes on; it begins when that has ended.
+    WAITING = "WAITING"
+    #: It is being started, or its jobs run.
+    RUNNING = "RUNNING"
+    #: All results stand in SQL.
+    DONE = "DONE"
+    #: All results stand in SQL but for the dead letters.
+    DONE_WITH_DEAD = "DONE_WITH_DEAD"
+    #: Its time was up, or its limit reached; the next run selects what is left.
+    STOPPED = "STOPPED"
+    #: A user cancelled one of its jobs.
+    CANCELLED = "CANCELLED"
+    #: It could not be started, or one of its jobs failed.
+    FAILED = "FAILED"
+    #: The run before it was still going on.
+    SKIPPED = "SKIPPED"
+    #: Nobody was there to start it in time, or a later run took its place.
+    MISSED = "MISSED"
+
+
 JOB_STATES = tuple(JobState)
 SHARD_STATES = tuple(ShardState)
+RUN_STATES = tuple(RunState)
 #: A job in one of these ends without anybody's doing, or waits for `resume`.
 OPEN_JOB_STATES = (JobState.PLANNING, JobState.RUNNING, JobState.MERGING, JobState.PAUSED)
 #: New shards of a job are leased in these states only.

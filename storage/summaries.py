@@ -9,12 +9,14 @@ from typing import Any, TypeAlias
 from sqlalchemy import Connection, select
 
 from storage import document_results
+from storage.bulk import write_new
 from storage.documents import ranked_records
-from storage.engine import insert_new
 from storage.schema import summaries
 
 #: Where a stretch of the text begins and ends, in characters.
 Span: TypeAlias = tuple[int, int]
+#: The columns of the table, as they are written.
+COLUMNS = ("sha256", "fingerprint", "model", "summary", "spans")
 
 
 def known(connection: Connection, fingerprint: str, digests: Sequence[bytes]) -> set[bytes]:
@@ -29,18 +31,15 @@ def save(
 
     `model` is the digest of the model, in hex. A summary that is not of the text's own words has no spans.
     """
+    # In one order, so that two workers who write the same texts do not wait for each other in a circle.
     rows = [
-        {
-            "sha256": digest,
-            "fingerprint": fingerprint,
-            "model": model,
-            "summary": summary,
-            "spans": json.dumps([[int(start), int(end)] for start, end in spans], separators=(",", ":")),
-        }
-        # In one order, so that two workers who write the same texts do not wait for each other in a circle.
-        for digest, (summary, spans) in sorted(made.items())
+        (digest, fingerprint, model, summary, _spans_json(spans)) for digest, (summary, spans) in sorted(made.items())
     ]
-    insert_new(connection, summaries, rows)
+    write_new(connection, summaries, COLUMNS, rows)
+
+
+def _spans_json(spans: Sequence[Span]) -> str:
+    return json.dumps([[int(start), int(end)] for start, end in spans], separators=(",", ":"))
 
 
 def find(connection: Connection, sha256: bytes, fingerprint: str) -> dict[str, Any] | None:

@@ -8,12 +8,14 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from storage.bulk import write_new
 from storage.documents import ranked_records
-from storage.engine import insert_new
 from storage.schema import tokens
 
 #: Texts looked up by one statement.
 CHUNK = 500
+#: The columns of the table, as they are written.
+COLUMNS = ("sha256", "fingerprint", "count", "tokens")
 
 
 def known(connection: Connection, fingerprint: str, digests: Sequence[bytes]) -> dict[bytes, int]:
@@ -29,17 +31,13 @@ def known(connection: Connection, fingerprint: str, digests: Sequence[bytes]) ->
 
 def save(connection: Connection, fingerprint: str, cut: Mapping[bytes, Sequence[str]]) -> None:
     """Store the tokens of texts; what is there already is the same."""
-    rows = [
-        {
-            "sha256": digest,
-            "fingerprint": fingerprint,
-            "count": len(words),
-            "tokens": json.dumps(words, ensure_ascii=False, separators=(",", ":")),
-        }
-        # In one order, so that two workers who write the same texts do not wait for each other in a circle.
-        for digest, words in sorted(cut.items())
-    ]
-    insert_new(connection, tokens, rows)
+    # In one order, so that two workers who write the same texts do not wait for each other in a circle.
+    rows = [(digest, fingerprint, len(words), _words_json(words)) for digest, words in sorted(cut.items())]
+    write_new(connection, tokens, COLUMNS, rows)
+
+
+def _words_json(words: Sequence[str]) -> str:
+    return json.dumps(words, ensure_ascii=False, separators=(",", ":"))
 
 
 def export_rows(connection: Connection, corpus_id: int, fingerprint: str) -> Iterator[dict[str, Any]]:

@@ -18,7 +18,7 @@ from tests.support.availability import find_test_data, give_up
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-pytest_plugins = ("tests.support.deployment_fixtures",)
+pytest_plugins = ("tests.support.browser", "tests.support.deployment_fixtures", "tests.support.guarded_redis")
 
 #: What a test that runs on both databases is repeated for.
 DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgres))
@@ -121,10 +121,21 @@ def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
 
 
 @pytest.fixture(params=DATABASES)
-def database_url(request: pytest.FixtureRequest) -> str:
-    """Return the address of a database with all tables, of each kind in turn."""
-    name = "sqlite_url" if request.param == "sqlite" else "postgres_database"
-    return str(request.getfixturevalue(name))
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Return the address of a database with all tables, of each kind in turn.
+
+    Whatever the test did: the counters of its jobs must be the sums over their shards in the end.
+    """
+    url = str(request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_database"))
+    yield url
+    from storage.engine import open_engine, reading  # noqa: PLC0415 - a test of the pure core is not to load it
+    from storage.progress import differences  # noqa: PLC0415
+
+    engine = open_engine(url)
+    with reading(engine) as connection:
+        found = differences(connection)
+    engine.dispose()
+    assert found == []
 
 
 @pytest.fixture(params=DATABASES)

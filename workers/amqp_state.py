@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from amqp.exceptions import NotFound
@@ -12,6 +13,14 @@ from storage.errors import TransientError
 
 #: RabbitMQ keeps its queues over a restart: it has one epoch for ever.
 EPOCH = "amqp"
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCounts:
+    """How many messages stand in a queue, and how many workers consume it."""
+
+    messages: int
+    consumers: int
 
 
 class AmqpState:
@@ -30,13 +39,18 @@ class AmqpState:
 
     def waiting(self, queue: str) -> int:
         """Return how many messages stand in a queue; raises `TransientError` when RabbitMQ is away."""
+        return self.counts(queue).messages
+
+    def counts(self, queue: str) -> QueueCounts:
+        """Return what stands in a queue and who consumes it; raises `TransientError` when RabbitMQ is away."""
         try:
             with self._app.connection_for_read() as connection:
                 connection.ensure_connection(max_retries=1)
-                return int(connection.default_channel.queue_declare(queue, passive=True).message_count)
+                declared = connection.default_channel.queue_declare(queue, passive=True)
+                return QueueCounts(int(declared.message_count), int(declared.consumer_count))
         except NotFound:
             # A queue that nobody has declared yet holds nothing.
-            return 0
+            return QueueCounts(0, 0)
         except (OperationalError, OSError) as error:
             message = f"the broker does not answer: {error}"
             raise TransientError(message) from error

@@ -20,6 +20,7 @@ from storage.ledger import Lease
 from storage.shard_input import Batch, ShardInput
 from tasks.nn.backend import MODEL_FAILED, AnyBackend, UnfitTextError
 from workers.bootstrap import Parts
+from workers.log_context import fields_of_lease, inherited, log_fields
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ class BatchReader:
         self._wanted = wanted
         self._batches: queue.Queue[ReadBatch | BaseException | None] = queue.Queue(maxsize=READ_AHEAD)
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._read_all, name="batch-reader", daemon=True)
+        self._thread = threading.Thread(target=inherited(self._read_all), name="batch-reader", daemon=True)
         #: Seconds for which the device had nothing to do.
         self.waiting_s = 0.0
 
@@ -105,9 +106,10 @@ class BatchReader:
     def _read_all(self) -> None:
         try:
             for held in self._leases:
-                for batch in self._read(held):
-                    if not self._put(batch):
-                        return
+                with log_fields(**fields_of_lease(held)):
+                    for batch in self._read(held):
+                        if not self._put(batch):
+                            return
             self._put(None)
         except BaseException as error:  # noqa: BLE001 - a thread's bug is the run's
             self._put(error)

@@ -5,6 +5,7 @@ The facts behind the reasons (what kombu does on Redis, and when) were measured 
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 from celery import Celery
@@ -22,9 +23,13 @@ _NAMELESS = Exchange("")
 
 def build_app(settings: Settings) -> Celery:
     """Return the application for these settings; connects to nothing."""
-    app = Celery("hanmill", include=["workers.celery_tasks"])
+    app = Celery("hanmill", include=["workers.celery_tasks"], events="workers.patient_events:PatientEvents")
     app.conf.update(_configuration(settings))
     app.steps["worker"].add(ReconcileTimer)
+    # By name: a producer, which has the application too, needs none of a worker's modules.
+    app.steps["worker"].add("workers.probe_steps:AliveStep")
+    app.steps["consumer"].add("workers.probe_steps:ReadyStep")
+    app.steps["consumer"].add("workers.presence_step:PresenceStep")
     return app
 
 
@@ -59,6 +64,8 @@ def _configuration(settings: Settings) -> dict[str, Any]:
         "task_send_sent_event": False,
         # Importing PyTorch in a spawned process takes longer than the 4 s after which the pool would kill it.
         "worker_proc_alive_timeout": 120.0,
+        "worker_consumer": "workers.probe_steps:LiveConsumer",
+        "beat_scheduler": "workers.probe_beat:WatchedScheduler",
         "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,
         # Any number of beats may run; each worker asks for the same by a timer of its own.
@@ -83,8 +90,18 @@ def _transport_options(settings: Settings) -> dict[str, Any]:
         # By default a lost message is looked for every 100 s only, whatever the visibility timeout.
         "unacked_restore_interval": 10,
         "unacked_restore_throttle": 1,
-        # A half-open connection is noticed.
+        # A connection whose other end is gone without a word (a cable, a firewall, a dead host) is given up soon: the
+        # kernel asks after 10 s of silence, and the main loop, with all its timers, never stands for longer than this.
         "socket_keepalive": True,
-        "socket_timeout": 30,
+        "socket_keepalive_options": _keepalive_options(),
+        "socket_timeout": 10,
+        "socket_connect_timeout": 5,
         "health_check_interval": 15,
     }
+
+
+def _keepalive_options() -> dict[int, int]:
+    """Return when the kernel gives a silent connection up: after 25 s; what a system does not know is left out."""
+    seconds = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+    options = {**seconds, "TCP_USER_TIMEOUT": 25_000}
+    return {getattr(socket, name): value for name, value in options.items() if hasattr(socket, name)}

@@ -12,6 +12,7 @@ from storage import ledger
 from storage.engine import Engine, transact
 from storage.errors import LeaseLostError, TransientError
 from storage.ledger import Lease
+from workers.log_context import inherited
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ class Heartbeat:
         self._lost: set[int] = set()
         self._stop = threading.Event()
         self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._thread = threading.Thread(target=inherited(self._beat), name="heartbeat", daemon=True)
 
     def __enter__(self) -> Self:
         """Start to renew."""

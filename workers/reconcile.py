@@ -1,4 +1,4 @@
-"""The reconciler: frees what dead workers held, puts back what the queue lost, and lets the rest go on.
+"""The reconciler: frees what dead workers held, puts back what the queue lost, fires what is due, lets the rest go on.
 
 It tells lost from waiting. After a flush or an empty restart Redis has forgotten its epoch, and everything QUEUED is
 lost. Otherwise a message is lost when its shard is QUEUED and, in two passes one after the other, the queue does not
@@ -20,6 +20,7 @@ from storage.planning import plan_job
 from storage.redis_keys import QUEUE_CPU, QUEUE_GPU
 from workers.bootstrap import Parts
 from workers.dispatch import Publisher, dispatch_all
+from workers.schedule_fire import tend_schedules
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ def reconcile(parts: Parts, publisher: Publisher, queue: QueueState, *, at_once:
     if freed:
         logger.warning("reconcile.leases_lapsed", extra={"shards": freed})
     _put_back_lost(parts, queue)
+    tend_schedules(engine, publisher)
     for job_id in transact(engine, job_ledger.jobs_to_plan):
         try:
             plan_job(engine, job_id, parts.settings.plan_sizes)

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -31,16 +32,21 @@ from tasks.nn.batch_runner import BackendBrokenError
 from tasks.nn.offline import join_outputs
 from tasks.nn.token_batches import BatchStatistics
 from tasks.operation import ModelOperation
+from workers.attempt_end import AttemptEnd
+from workers.batch_interpreter import set_for_batches
 from workers.batch_reader import BatchReader, Prepared, ReadBatch
 from workers.bootstrap import Parts
 from workers.device import choose_device
 from workers.heartbeat import Heartbeat
+from workers.log_context import fields_of_lease, inherited, log_fields, without_fields
 from workers.shard_ends import ShardEnds
 
 logger = logging.getLogger(__name__)
 
 #: What is sorted by length together, in token budgets: the more, the less padding; the fewer, the sooner written.
 POOL_BUDGETS = 16
+#: Where a device computes more than that in so many seconds, a pool holds as much: a larger transaction writes less.
+POOL_S = 1.0
 #: A pool is closed at so many documents or bytes of text too, so that no transaction is long.
 POOL_DOCUMENTS = 8_000
 POOL_BYTES = 16 * 1024 * 1024
@@ -52,19 +58,26 @@ PATIENCE_WITH_DEVICES = 5
 EXIT_DEVICE_BROKEN = 70
 
 
-def run_batch(parts: Parts, operation: ModelOperation, first: Lease, worker: str) -> set[int]:
-    """Run a leased shard and others that may be computed with it; return the jobs they are of."""
+def run_batch(parts: Parts, operation: ModelOperation, first: Lease, worker: str) -> list[AttemptEnd]:
+    """Run a leased shard and others that may be computed with it; return how each attempt ended."""
     ends = ShardEnds(parts, first)
     if ends.is_exhausted():
         try:
             ends.halve_or_bury()
         except Exception as error:  # noqa: BLE001 - every error has its end
             ends.end_by(error)
-        return {first.job_id}
+        return [ends.end]
     leases = [first, *_companions(parts, first, worker)]
-    with Heartbeat(parts.engine, leases, parts.settings.lease_s) as heartbeat:
-        BatchAttempt(parts, operation, leases, heartbeat).run()
-    return {held.job_id for held in leases}
+    with _named(leases), Heartbeat(parts.engine, leases, parts.settings.lease_s) as heartbeat:
+        return BatchAttempt(parts, operation, leases, heartbeat).run()
+
+
+def _named(leases: Sequence[Lease]) -> AbstractContextManager[None]:
+    """Have log lines name the one shard that runs; where many run together, its job, and how many they are."""
+    first = leases[0]
+    if len(leases) == 1:
+        return log_fields(**fields_of_lease(first))
+    return without_fields("shard", "attempt", job=first.job_id, shards=len(leases))
 
 
 def _companions(parts: Parts, first: Lease, worker: str) -> list[Lease]:
@@ -80,6 +93,13 @@ def _companions(parts: Parts, first: Lease, worker: str) -> list[Lease]:
         max_shards=settings.batch_shards,
     )
     return transact(parts.engine, lease)
+
+
+def _pool_positions(runner: Runner) -> int:
+    """Return how many positions make a pool, by how fast the device has been so far."""
+    statistics = runner.batches.statistics
+    positions_per_s = statistics.tokens / statistics.forward_s if statistics.forward_s else 0.0
+    return max(POOL_BUDGETS * runner.batches.token_budget, int(POOL_S * positions_per_s))
 
 
 @dataclass(slots=True)
@@ -126,8 +146,12 @@ class BatchAttempt:
         self._documents = 0
         self._writing_s = 0.0
 
-    def run(self) -> None:
-        """Run every shard to one of its ends."""
+    def run(self) -> list[AttemptEnd]:
+        """Run every shard to one of its ends, and return them."""
+        self._run()
+        return [shard.ends.end for shard in self._shards.values()]
+
+    def _run(self) -> None:
         try:
             self._workplace = replace(self._workplace, device=choose_device(self._parts.settings.device))
             runner = runner_for(self._operation, jobs.parameters(self._job), self._workplace)
@@ -138,7 +162,8 @@ class BatchAttempt:
         runner.batches.let_through = (SoftTimeLimitExceeded,)
         failure: Exception | None = None
         try:
-            self._compute(runner)
+            with set_for_batches():
+                self._compute(runner)
         except Exception as error:  # noqa: BLE001 - every error has its end
             failure = error
         # What is being written may still bring shards to a good end.
@@ -195,8 +220,7 @@ class BatchAttempt:
             documents += len(read.batch.documents) + len(read.batch.letters)
             size_bytes += read.batch.size_bytes
             most = POOL_DOCUMENTS if positions else POOL_DOCUMENTS_WITHOUT_DEVICE
-            full = positions >= POOL_BUDGETS * runner.batches.token_budget
-            if full or documents >= most or size_bytes >= POOL_BYTES:
+            if positions >= _pool_positions(runner) or documents >= most or size_bytes >= POOL_BYTES:
                 yield pool
                 pool = []
                 positions, documents, size_bytes = 0, 0, 0
@@ -218,7 +242,7 @@ class BatchAttempt:
     ) -> None:
         """Let a pool's results be made and written while the next one is computed; at most one waits."""
         self._wait_for_writer()
-        self._writing = self._writer.submit(self._finish, runner, pool, texts, outputs)
+        self._writing = self._writer.submit(inherited(self._finish), runner, pool, texts, outputs)
 
     def _wait_for_writer(self) -> None:
         if self._writing is not None:
@@ -306,8 +330,9 @@ class BatchAttempt:
     def _leave(self, shard: _Shard, *, is_lost: bool = False) -> None:
         shard.is_over = True
         self._heartbeat.ended(shard.held.shard_id)
-        fields = {"job": shard.held.job_id, "shard": shard.held.shard_id, "attempt": shard.held.attempts}
+        fields = fields_of_lease(shard.held)
         if is_lost:
+            shard.ends.lost()
             logger.warning("shard.lease_lost", extra=fields)
         else:
             logger.info("shard.ended", extra=fields)
@@ -342,7 +367,7 @@ class BatchAttempt:
             if shard.held.deferrals >= tries:
                 shard.ends.give_up_job(reason)
             else:
-                logger.warning("shard.deferred", extra={"shard": shard.held.shard_id, "error": reason})
+                logger.warning("shard.deferred", extra={**fields_of_lease(shard.held), "error": reason})
                 shard.ends.defer(reason)
 
     def _broken(self, error: BackendBrokenError) -> None:

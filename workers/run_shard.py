@@ -25,8 +25,10 @@ from tasks.operation import (
     as_per_shard,
     get_operation,
 )
+from workers.attempt_end import AttemptEnd
 from workers.bootstrap import Parts
 from workers.heartbeat import Heartbeat
+from workers.log_context import fields_of_lease, log_fields
 from workers.shard_ends import ShardEnds, fence
 
 logger = logging.getLogger(__name__)
@@ -36,29 +38,34 @@ logger = logging.getLogger(__name__)
 FLUSH_BYTES = 4 * 1024 * 1024
 
 
-def run_shard(parts: Parts, shard_id: int, worker: str) -> set[int]:
-    """Run a shard if it can be claimed, and others with it if a model computes them; return the jobs they are of."""
-    settings = parts.settings
-    held = transact(parts.engine, lambda connection: ledger.lease(connection, shard_id, worker, settings.lease_s))
+def run_shard(parts: Parts, shard_id: int, worker: str) -> list[AttemptEnd]:
+    """Run a shard if it can be claimed, and others with it if a model computes them; return how each attempt ended."""
+    lease_s = parts.settings.lease_s
+    held = transact(parts.engine, lambda connection: ledger.lease(connection, shard_id, worker, lease_s))
     if held is None:
         logger.debug("shard.not_claimed", extra={"shard": shard_id})
-        return set()
+        return []
+    with log_fields(**fields_of_lease(held)):
+        return _run_leased(parts, held, worker)
+
+
+def _run_leased(parts: Parts, held: Lease, worker: str) -> list[AttemptEnd]:
     with reading(parts.engine) as connection:
         job = jobs.get(connection, held.job_id)
     model = as_model(get_operation(job.operation))
     if model is not None:
         return _run_in_batch(parts, model, held, worker)
-    with Heartbeat(parts.engine, [held], settings.lease_s) as heartbeat:
-        ShardAttempt(parts, held, heartbeat, job).run()
-    return {held.job_id}
+    with Heartbeat(parts.engine, [held], parts.settings.lease_s) as heartbeat:
+        return [ShardAttempt(parts, held, heartbeat, job).run()]
 
 
-def _run_in_batch(parts: Parts, model: ModelOperation, held: Lease, worker: str) -> set[int]:
+def _run_in_batch(parts: Parts, model: ModelOperation, held: Lease, worker: str) -> list[AttemptEnd]:
     try:
         from workers.run_batch import run_batch  # noqa: PLC0415 - counting needs no PyTorch
     except ModuleNotFoundError as error:
-        ShardEnds(parts, held).defer(f"this worker lacks {error.name}: pip install 'hanmill[models]'")
-        return {held.job_id}
+        ends = ShardEnds(parts, held)
+        ends.defer(f"this worker lacks {error.name}: pip install 'hanmill[models]'")
+        return [ends.end]
     return run_batch(parts, model, held, worker)
 
 
@@ -91,15 +98,15 @@ class ShardAttempt:
         self._documents_in = 0
         self._dead = 0
 
-    def run(self) -> None:
+    def run(self) -> AttemptEnd:
         """Run the shard to one of its ends; only a bug gets out of here, and it is written down before."""
         try:
             self._dispatch()
         except Exception as error:  # noqa: BLE001 - every error has its end
             self._ends.end_by(error)
         else:
-            fields = {"job": self._held.job_id, "shard": self._held.shard_id, "attempt": self._held.attempts}
-            logger.info("shard.ended", extra=fields)
+            logger.info("shard.ended", extra=fields_of_lease(self._held))
+        return self._ends.end
 
     def _dispatch(self) -> None:
         if self._held.kind == "merge":

@@ -6,7 +6,8 @@ import os
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import unquote
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -19,6 +20,8 @@ from tasks.operation import EndpointAccess
 
 #: The password of an address: what stands between the first colon after `//` and the `@`.
 _PASSWORD = re.compile(r"(?<=://)([^:/@]*):([^@/]+)@")
+#: The same where it is a parameter: `?password=…` of an address, `password=…` of libpq's own way to write one.
+_PASSWORD_PARAMETER = re.compile(r"(?<=password=)[^&\s'\"]+", re.IGNORECASE)
 
 
 def _split_roots(value: object) -> object:
@@ -34,6 +37,10 @@ class Settings(BaseSettings):
         default=Path(".hanmill"), description="directory for the embedded database, caches and spooled input"
     )
     database_url: str = Field(default="", description="sqlite:///FILE or postgresql://…; empty: a SQLite file in home")
+    secrets_dir: str = Field(
+        default="",
+        description="directory with a file a setting, such as hanmill_database_url; the environment comes first",
+    )
     broker_url: str = Field(
         default="redis://127.0.0.1:6379/0", description="redis://, rediss://, redis+socket:// or amqp:// of the queue"
     )
@@ -84,9 +91,15 @@ class Settings(BaseSettings):
     visibility_timeout_s: float = Field(
         default=7 * 3600.0, gt=0, description="seconds until Redis delivers a message again"
     )
+    flower_users: SecretStr = Field(
+        default=SecretStr(""), description="who may log in to Flower: NAME:PASSWORD, several separated by commas"
+    )
     log_format: Literal["text", "json"] = Field(default="text", description="of the log lines on stderr")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="lowest level that is logged"
+    )
+    worker_name: str = Field(
+        default="", description="how log lines name this process; a worker gives its own name to its processes"
     )
 
     @property
@@ -115,6 +128,19 @@ class Settings(BaseSettings):
         return (*self.input_roots, str(self.stdin_dir)) if self.input_roots else ()
 
     @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must stand in no log line: keys, and the passwords of addresses, encoded and decoded."""
+        values = [getattr(self, name) for name in type(self).model_fields]
+        hidden = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+        # NAME:PASSWORD, several separated by commas.
+        hidden += [user.partition(":")[2] for value in hidden for user in value.split(",")]
+        for value in values:
+            if isinstance(value, str):
+                hidden += [found[2] for found in _PASSWORD.finditer(value)]
+                hidden += [found[0] for found in _PASSWORD_PARAMETER.finditer(value)]
+        return tuple({secret for one in hidden for secret in (one, unquote(one)) if secret})
+
+    @property
     def stdin_dir(self) -> Path:
         """Where what came by standard input is kept."""
         return self.home.absolute() / "stdin"
@@ -133,7 +159,7 @@ def load_settings() -> Settings:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
-        return Settings()
+        return _read()
     except ValidationError as error:
         faults = [
             f"HANMILL_{str(fault['loc'][0]).upper()}={mask(str(fault['input']))}: {fault['msg']}"
@@ -143,6 +169,24 @@ def load_settings() -> Settings:
         raise UsageError(message) from error
 
 
+def source_of(settings: Settings, name: str) -> str:
+    """Return where a setting comes from: environment, secrets (a file of `secrets_dir`) or default."""
+    if name not in settings.model_fields_set:
+        return "default"
+    return "environment" if f"HANMILL_{name.upper()}" in os.environ else "secrets"
+
+
+def _read() -> Settings:
+    directory = os.environ.get("HANMILL_SECRETS_DIR")
+    if not directory:
+        return Settings()
+    if not Path(directory).is_dir() or not os.access(directory, os.R_OK | os.X_OK):
+        message = f"HANMILL_SECRETS_DIR={directory}: no directory that can be read"
+        raise UsageError(message)
+    place: dict[str, Any] = {"_secrets_dir": directory}
+    return Settings(**place)
+
+
 def mask(value: str) -> str:
     """Return a value fit to be shown: the password of an address becomes asterisks."""
-    return _PASSWORD.sub(r"\1:***@", value)
+    return _PASSWORD_PARAMETER.sub("***", _PASSWORD.sub(r"\1:***@", value))

@@ -14,8 +14,11 @@ from storage.errors import HanmillError, LeaseLostError, SourceChangedError, Tra
 from storage.ledger import Lease
 from storage.planning import plan_job
 from storage.shard_input import ShardInput
+from storage.shard_names import place_of
 from storage.states import JobState
+from workers.attempt_end import AttemptEnd
 from workers.bootstrap import Parts
+from workers.log_context import fields_of_lease
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +32,8 @@ class ShardEnds:
     def __init__(self, parts: Parts, held: Lease) -> None:
         self._parts = parts
         self._held = held
+        #: How the attempt ended, for whoever watches; done unless something else happened to it.
+        self.end = AttemptEnd(held, "done")
 
     def is_exhausted(self) -> bool:
         """Say whether the shard failed, or lost its worker, too often to be tried again as it is."""
@@ -37,9 +42,10 @@ class ShardEnds:
 
     def end_by(self, error: Exception) -> None:
         """End the attempt as its error demands."""
-        fields = {"job": self._held.job_id, "shard": self._held.shard_id, "attempt": self._held.attempts}
+        fields = fields_of_lease(self._held)
         match error:
             case LeaseLostError():
+                self.lost()
                 logger.warning("shard.lease_lost", extra=fields)
             case SourceChangedError():
                 logger.info("shard.source_changed", extra={**fields, "error": str(error)})
@@ -53,14 +59,32 @@ class ShardEnds:
                 text = str(error) if isinstance(error, HanmillError) else f"{type(error).__name__}: {error}"
                 trace = error if logger.isEnabledFor(logging.DEBUG) else None
                 logger.warning("shard.failed", extra={**fields, "error": text}, exc_info=trace)
-                self._write(ledger.fail, text, _delay_s(self._held.failures))
+                if self._write(ledger.fail, text, _delay_s(self._held.failures)):
+                    self.end = AttemptEnd(self._held, "failed", self._with_place(text))
 
     def defer(self, reason: str) -> None:
         """Try the shard again later: the world was not ready."""
-        self._write(ledger.defer, reason, _delay_s(self._held.deferrals))
+        if self._write(ledger.defer, reason, _delay_s(self._held.deferrals)):
+            self.end = AttemptEnd(self._held, "deferred", reason)
 
-    def _write(self, transition: Callable[[Connection, Lease, str, float], bool], error: str, delay_s: float) -> None:
-        transact(self._parts.engine, lambda connection: transition(connection, self._held, error, delay_s))
+    def lost(self) -> None:
+        """Say that somebody else has the shard now."""
+        self.end = AttemptEnd(self._held, "lost")
+
+    def _write(self, transition: Callable[[Connection, Lease, str, float], bool], error: str, delay_s: float) -> bool:
+        held = transact(self._parts.engine, lambda connection: transition(connection, self._held, error, delay_s))
+        if not held:
+            self.lost()
+        return held
+
+    def _with_place(self, text: str) -> str:
+        try:
+            with reading(self._parts.engine) as connection:
+                place = place_of(connection, self._held.pieces)
+        except TransientError:
+            # The end is written; where it was is for people, and the database has gone away just now.
+            return text
+        return f"{text} ({place})" if place else text
 
     def give_up_job(self, reason: str) -> None:
         """End the whole job as failed."""
@@ -69,6 +93,7 @@ class ShardEnds:
             self._parts.engine,
             lambda connection: job_ledger.cancel(connection, self._held.job_id, state, reason=reason),
         )
+        self.end = AttemptEnd(self._held, "failed", f"the job failed: {reason}")
 
     def _plan_again(self) -> None:
         source = ShardInput(self._parts.engine, self._held.pieces or {})
@@ -79,7 +104,8 @@ class ShardEnds:
             self.defer(str(error))
             return
         # The lease is given back first: a shard whose sources are as they were after all stays and runs again.
-        self._write(ledger.defer, "a source changed", _delay_s(0))
+        if self._write(ledger.defer, "a source changed", _delay_s(0)):
+            self.end = AttemptEnd(self._held, "deferred", "a source changed, and is planned anew")
         with reading(self._parts.engine) as connection:
             if job_ledger.is_being_planned(connection, self._held.job_id):
                 # Many workers notice a change at once; if that planner came too early, one of them notices again.
@@ -98,7 +124,8 @@ class ShardEnds:
         )
         halves = source.halves(unread=unread)
         if halves:
-            transact(self._parts.engine, lambda connection: ledger.split(connection, self._held, halves))
+            split = transact(self._parts.engine, lambda connection: ledger.split(connection, self._held, halves))
+            self.end = AttemptEnd(self._held, "split" if split else "lost")
             return
         killed = self._held.failures < settings.max_failures
         reason = "killed" if killed else "failed"
@@ -111,6 +138,7 @@ class ShardEnds:
             dead_letters.save(connection, self._held, letters)
 
         transact(self._parts.engine, work)
+        self.end = AttemptEnd(self._held, "dead", _described(letters))
 
 
 def fence(held: Lease, *, holds: bool) -> None:
@@ -118,6 +146,18 @@ def fence(held: Lease, *, holds: bool) -> None:
     if not holds:
         message = f"the lease of shard {held.shard_id} is lost"
         raise LeaseLostError(message)
+
+
+def _described(letters: Sequence[DeadLetter]) -> str:
+    """Return `news.jsonl, line 14, key a1: ValueError: …`, the first of some dead letters."""
+    if not letters:
+        return ""
+    first = letters[0]
+    line = f", line {first.line}" if first.line is not None else ""
+    # Where no field names the document, its key is its place over again.
+    key = f", key {first.key}" if first.key is not None and not first.key.startswith(first.source) else ""
+    more = f"; and {len(letters) - 1:,} more" if len(letters) > 1 else ""
+    return f"{first.source}{line}{key}: {first.detail}{more}"
 
 
 def _delay_s(tries: int) -> float:

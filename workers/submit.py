@@ -11,6 +11,7 @@ from storage.corpora import Refreshed, lock_corpus, make_corpus, refresh_sources
 from storage.engine import Connection, Engine, reading, transact
 from storage.errors import UsageError
 from storage.job_ledger import resume
+from storage.job_limits import unlimit_job
 from storage.planning import Plan, plan_job
 from storage.sources import ListingOptions, list_sources
 from storage.states import OPEN_JOB_STATES
@@ -106,12 +107,21 @@ def _submit_job(
 
 
 def _find_or_make(connection: Connection, corpus_id: int, checked: CheckedOperation, priority: int) -> tuple[int, bool]:
+    job_id, was_there = find_or_make(connection, corpus_id, checked, priority)
+    if was_there:
+        resume(connection, job_id)
+        # A job of a schedule may have stopped half way; who submits it wants all of it.
+        unlimit_job(connection, job_id)
+    return job_id, was_there
+
+
+def find_or_make(connection: Connection, corpus_id: int, checked: CheckedOperation, priority: int) -> tuple[int, bool]:
+    """Return the job of an operation over a corpus that has not ended, made if there is none, and whether it was."""
     name, fingerprint = checked.operation.name, checked.fingerprint
     # Two submits at once make one job.
     lock_corpus(connection, corpus_id)
     unfinished = jobs.find_unfinished(connection, corpus_id, name, fingerprint)
     if unfinished is not None:
-        resume(connection, unfinished)
         return unfinished, True
     new = jobs.NewJob(corpus_id, name, checked.parameters, fingerprint, priority)
     return jobs.make_job(connection, new), False

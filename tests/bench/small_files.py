@@ -58,7 +58,8 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _pieces(characters: int) -> Iterator[str]:
+def pieces_of(characters: int) -> Iterator[str]:
+    """Yield the texts in pieces of so many characters, but none of white space alone."""
     for text in corpus_texts():
         for start in range(0, len(text), characters):
             piece = text[start : start + characters]
@@ -69,7 +70,7 @@ def _pieces(characters: int) -> Iterator[str]:
 def _write(folder: Path, files: int, characters: int) -> int:
     size_bytes = 0
     with (folder / "one.jsonl").open("w", encoding="utf-8") as one:
-        for number, piece in enumerate(islice(_pieces(characters), files)):
+        for number, piece in enumerate(islice(pieces_of(characters), files)):
             path = folder / "tree" / f"{number // FILES_PER_FOLDER:03}" / f"{number:06}.txt"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(piece.encode())

@@ -24,6 +24,7 @@ from tests.support.builders import shard, shard_ids
 from tests.support.deployment import assert_adds_up
 from tests.support.inline_mill import InlineMill
 from tests.support.mill_results import open_mill, view_of, write_texts
+from workers.attempt_end import AttemptFailedError, show
 from workers.run_shard import run_shard
 
 #: All of one length, so that a shard of `LINE_BYTES` is a shard of one document.
@@ -206,12 +207,34 @@ def test_a_shard_whose_lease_is_lost_on_the_way_drops_out_alone(
     # The warm-up comes first and loses nothing: nothing is leased to anybody yet.
     shard_id, _ = mill.messages[0]
     backend.before_forward = lambda windows: lose(windows) if windows[0].text.startswith("第") else None
-    run_shard(mill.parts, shard_id, "inline@test/1/1")
+    ends = run_shard(mill.parts, shard_id, "inline@test/1/1")
+    outcomes = {end.held.shard_id: end.outcome for end in ends}
+    assert outcomes.pop(lost) == "lost"
+    assert set(outcomes.values()) == {"done"}
     states = {number: shard(engine, number).state for number in shard_ids(engine, job_id)}
     assert states.pop(lost) == "PENDING"
     assert set(states.values()) == {"DONE"}
     mill.work(job_id)
     assert view_of(mill, job_id)["results"] == len(TEXTS)
+
+
+def test_a_run_that_fails_as_a_whole_tells_of_each_of_its_shards(
+    mill: InlineMill, backend: FirstCharacters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_texts(tmp_path / "a.jsonl", TEXTS)
+    job_id = submit(mill, path)
+
+    def fail(*_: Any) -> None:
+        message = "写不进去"
+        raise ValueError(message)
+
+    monkeypatch.setattr("workers.run_batch.save_records", fail)
+    ends = run_shard(mill.parts, mill.messages[0][0], "inline@test/1/1")
+    assert [end.held.shard_id for end in ends] == shard_ids(mill.parts.engine, job_id)
+    assert {end.outcome for end in ends} == {"failed"}
+    assert all(end.reason.startswith(f"ValueError: 写不进去 ({path}, ") for end in ends)
+    with pytest.raises(AttemptFailedError, match=f"^{len(ends)} of {len(ends)} shards: shard {ends[0].held.shard_id} "):
+        show(ends)
 
 
 def test_nothing_commits_for_a_job_that_is_cancelled_on_the_way(
@@ -345,7 +368,11 @@ def test_a_worker_without_pytorch_puts_the_shard_back_and_says_what_is_missing(
     # None stands for a module that cannot be imported.
     monkeypatch.setitem(sys.modules, "workers.run_batch", None)
     shard_id, _ = mill.messages.pop(0)
-    run_shard(mill.parts, shard_id, "inline@test/1/1")
+    (end,) = run_shard(mill.parts, shard_id, "inline@test/1/1")
+    assert (end.outcome, end.reason) == (
+        "deferred",
+        "this worker lacks workers.run_batch: pip install 'hanmill[models]'",
+    )
     waiting = shard(mill.parts.engine, shard_id)
     assert (waiting.state, waiting.failures) == ("PENDING", 0)
     assert "pip install 'hanmill[models]'" in waiting.error

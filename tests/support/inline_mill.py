@@ -41,7 +41,8 @@ class InlineMill:
             dispatch_job(self.parts, self, job_id)
         while self.messages:
             shard_id, job_id = self.messages.pop(0)
-            for touched in run_shard(self.parts, shard_id, "inline@test/1/1") or {job_id}:
+            ends = run_shard(self.parts, shard_id, "inline@test/1/1")
+            for touched in {end.held.job_id for end in ends} or {job_id}:
                 dispatch_job(self.parts, self, touched)
 
     def run(self, inputs: Sequence[Path], corpus: str, *operations: str, **order: Any) -> list[int]:

@@ -22,7 +22,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def config(output: options.FormatOption = options.OutputFormat.TABLE) -> None:
-    """List every setting with its value, its source (environment or default), its default and its meaning.
+    """List every setting with its value, its source (environment, secrets or default), its default and its meaning.
 
     Passwords are masked.
     """
@@ -33,14 +33,14 @@ def config(output: options.FormatOption = options.OutputFormat.TABLE) -> None:
 
 def describe(settings: Settings) -> list[dict[str, Any]]:
     """Return one row a setting; sizes in bytes, durations in seconds, as their meaning says."""
-    from workers.settings import mask
+    from workers.settings import mask, source_of
 
     return [
         {
             "name": f"HANMILL_{name.upper()}",
             "value": _plain(getattr(settings, name), mask),
             "default": _plain(field.default, mask),
-            "source": "environment" if name in settings.model_fields_set else "default",
+            "source": source_of(settings, name),
             "meaning": field.description,
         }
         for name, field in type(settings).model_fields.items()

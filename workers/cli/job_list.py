@@ -39,12 +39,12 @@ def jobs(
 ) -> None:
     """List jobs, the newest first."""
     from storage.engine import reading
-    from storage.jobs import list_ids, view
+    from storage.jobs import list_ids, views
     from workers.cli.opening import open_parts
 
     with open_parts() as parts, reading(parts.engine) as connection:
         ids = list_ids(connection)
-        rows = [shown(view(connection, job_id)) for job_id in (ids if everything else ids[:NEWEST])]
+        rows = [shown(view) for view in views(connection, ids if everything else ids[:NEWEST])]
     print_rows(rows, COLUMNS, output)
 
 

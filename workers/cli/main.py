@@ -7,6 +7,7 @@ import logging
 import typer
 
 from workers.cli import (
+    bench,
     config,
     control,
     corpora,
@@ -15,9 +16,13 @@ from workers.cli import (
     doctor,
     evaluate,
     export,
+    exporter,
+    flower,
     job_list,
     models,
+    probe,
     run,
+    schedule,
     show,
     status,
     submit,
@@ -41,7 +46,7 @@ app = typer.Typer(
 )
 COMMANDS = (
     *(run, submit, job_list, status, control, dead, top, show, export, corpora),
-    *(models, train, evaluate, worker, doctor, config, db),
+    *(schedule, models, train, evaluate, worker, flower, exporter, probe, bench, doctor, config, db),
 )
 for module in COMMANDS:
     module.add_to(app)

@@ -66,6 +66,10 @@ def exit_code(connection: Connection, views: Sequence[Mapping[str, Any]]) -> int
     faults = [fault for view in views if (fault := fault_of(view)) is not None]
     for fault in faults:
         note(f"hanmill: {fault}")
+    for view in views:
+        if view["state"] == "STOPPED":
+            # As it was told to; who waits for it should know all the same.
+            note(f"hanmill: job {view['id']} ({view['operation']}) is STOPPED: {view['reason']}")
     if faults:
         return EXIT_FAILED
     return EXIT_DEAD if has_standing(connection, [view["id"] for view in views]) else 0
@@ -73,6 +77,8 @@ def exit_code(connection: Connection, views: Sequence[Mapping[str, Any]]) -> int
 
 def fault_of(view: Mapping[str, Any]) -> str | None:
     """Return what is wrong with a job, or None: it did not end well, or its figures do not add up."""
+    if view["state"] == "STOPPED":
+        return None
     if view["state"] not in {"DONE", "DONE_WITH_DEAD"}:
         reason = f": {view['reason']}" if view["reason"] else f"; `hanmill retry {view['id']}` opens it again"
         return f"job {view['id']} ({view['operation']}) is {view['state']}{reason}"

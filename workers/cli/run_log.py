@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from workers.logs import TextFormatter
-
-#: The packages whose log lines are ours.
-PACKAGES = ("workers", "storage", "tasks")
+from workers.logs import PACKAGES, TextFormatter
 
 
 @contextmanager
-def logging_to(path: Path) -> Iterator[None]:
-    """Have warnings and errors of our packages go to a file, and nowhere else, inside `with`."""
+def logging_to(path: Path, secrets: Sequence[str] = ()) -> Iterator[None]:
+    """Have warnings and errors of our packages go to a file, without some secrets, and nowhere else, inside `with`."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     handler = logging.FileHandler(path, encoding="utf-8", delay=True)
-    handler.setFormatter(TextFormatter())
+    handler.setFormatter(TextFormatter(secrets))
     handler.setLevel(logging.WARNING)
     loggers = [logging.getLogger(name) for name in PACKAGES]
     for logger in loggers:

@@ -68,7 +68,7 @@ def open_session(settings: Settings) -> Iterator[Session]:
     home = settings.home.absolute()
     settings = settings.model_copy(update={"home": home, "reconcile_interval_s": RECONCILE_S})
     make_home(home)
-    with HomeLock(home), logging_to(home / "logs" / "run.log"):
+    with HomeLock(home), logging_to(home / "logs" / "run.log", settings.secrets):
         run_file = RunFile(home)
         dead_workers = run_file.end_leftovers()
         parts = build_parts(settings)

@@ -69,7 +69,7 @@ def submit(
         with open_publisher(parts.settings) as publisher:
             submitted = submit_order(parts, publisher, make_order(given, parts.settings))
         if wait:
-            raise typer.Exit(_wait(parts, [job.id for job in submitted.jobs], output))
+            raise typer.Exit(wait_and_print(parts, [job.id for job in submitted.jobs], output))
         rows = _rows(parts, submitted)
     if output is options.OutputFormat.JSON:
         print_json({"jobs": rows})
@@ -96,7 +96,8 @@ def _rows(parts: Parts, submitted: Submitted) -> list[dict[str, Any]]:
     ]
 
 
-def _wait(parts: Parts, job_ids: list[int], output: options.OutputFormat) -> int:
+def wait_and_print(parts: Parts, job_ids: list[int], output: options.OutputFormat) -> int:
+    """Wait until some jobs have ended, print them as `run` does, and return the exit code."""
     from workers.cli.progress import progress_display
     from workers.cli.result import print_result
     from workers.cli.waiting import wait_for_end

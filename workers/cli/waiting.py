@@ -64,9 +64,9 @@ class Watch:
         if not self._display.wants_figures or started_at < self._show_at:
             return
         with reading(self._engine) as connection:
-            views = [jobs.view(connection, job_id) for job_id in self._job_ids]
+            views = jobs.views(connection, self._job_ids)
         self._display.update(views)
-        # Summing over a million shards takes seconds; the work must not wait for the picture of it.
+        # A database that is busy answers slowly; the work must not wait for the picture of it.
         ended_at = time.monotonic()
         self._show_at = ended_at + (ended_at - started_at) * DISPLAY_SHARE
 

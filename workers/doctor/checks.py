@@ -61,10 +61,16 @@ def judge_database(shown_url: str, fault: str | None) -> Finding:
     return Finding("database", State.FAIL, fault, "start the database, or correct HANMILL_DATABASE_URL")
 
 
-def judge_schema(found: str | None, head: str, *, is_known: bool) -> Finding:
-    """Judge the revision at which the database stands; `is_known` says whether this program knows it."""
+def judge_schema(found: str | None, head: str, *, is_known: bool, suits: bool) -> Finding:
+    """Judge the revision at which the database stands.
+
+    `is_known` says whether this program knows it, `suits` whether it works with it.
+    """
     if found == head:
         return Finding("schema", State.OK, f"revision {found}, as this program needs")
+    if suits:
+        detail = f"revision {found}, newer than this program ({head}) and marked as suiting it"
+        return Finding("schema", State.OK, detail)
     if not is_known:
         return Finding("schema", State.FAIL, f"revision {found} is newer than this program", "install a newer hanmill")
     stands = "no tables yet" if found is None else f"revision {found}, this program needs {head}"
@@ -146,6 +152,14 @@ def judge_unfinished(waiting: Mapping[str, int]) -> Finding:
         return Finding("workers", State.OK, "nothing waits; `hanmill run` brings its own")
     detail = f"{shards} shards wait for a `hanmill run`"
     return Finding("workers", State.WARN, detail, "unless one goes on just now, start the same `hanmill run` again")
+
+
+def judge_fast_engine(installed: str | None, proven: str) -> Finding:
+    """Judge whether the engine is there that gives jieba's tokens in a tenth of the time."""
+    if installed == proven:
+        return Finding("rjieba", State.OK, f"{installed}: the very tokens of jieba, ten times as fast")
+    detail = f"{installed or 'none'} is installed, and {proven} is proven to give jieba's tokens: jieba itself cuts"
+    return Finding("rjieba", State.WARN, detail, f"pip install rjieba=={proven}")
 
 
 def judge_jieba(version: str | None) -> Finding:

@@ -16,6 +16,7 @@ from storage.engine import Engine, open_engine, reading
 from storage.errors import HanmillError
 from storage.inspection import check_reachable, operations_waiting
 from tasks.operation import get_operation
+from tasks.text.rjieba_engine import PROVEN_VERSION, installed_version
 from workers.celery_app import build_app
 from workers.doctor import checks
 from workers.doctor.broker import broker_fault
@@ -35,6 +36,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     limits = settings.soft_time_limit_s, settings.hard_time_limit_s, settings.visibility_timeout_s
     yield checks.judge_time_limits(soft_s=limits[0], hard_s=limits[1], visibility_s=limits[2])
     yield checks.judge_jieba(_installed("jieba"))
+    yield checks.judge_fast_engine(installed_version(), PROVEN_VERSION)
     engine, findings = _database(settings)
     yield from findings
     fault = broker_fault(settings)
@@ -76,7 +78,7 @@ def _database(settings: Settings) -> tuple[Engine | None, list[Finding]]:
     except HanmillError as error:
         return None, [checks.judge_database(shown_url, str(error))]
     found, head = migrate.current_revision(engine), migrate.head_revision()
-    schema = checks.judge_schema(found, head, is_known=migrate.is_known(found))
+    schema = checks.judge_schema(found, head, is_known=migrate.is_known(found), suits=migrate.suits(engine))
     findings = [checks.judge_database(shown_url, None), schema]
     if schema.state is State.OK:
         return engine, findings

@@ -106,8 +106,14 @@ class RunFile:
             return "", []
         except (ValueError, KeyError, TypeError):
             # The file is written whole or not at all, so this is a power cut or a person; nothing can be told from it.
-            _logger.warning("%s is damaged; processes of an earlier run may still live", self._path)
+            _logger.warning("run.file_damaged", extra={"path": str(self._path)})
             return "", []
+
+    def broker_url(self) -> str | None:
+        """Return the address of the Redis of the run that goes on, None when there is none."""
+        socket_directory, _ = self._read()
+        path = Path(socket_directory) / SOCKET_NAME
+        return f"redis+socket://{path}" if socket_directory and path.is_socket() else None
 
     def _write(self) -> None:
         content = {

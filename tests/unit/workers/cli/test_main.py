@@ -47,7 +47,7 @@ def test_every_command_has_help_and_an_example(command: tuple[str, ...], invoke:
 def test_the_commands_are_all_there() -> None:
     names = {line[0] for line in command_lines()}
     promised = "run submit worker jobs status pause resume cancel retry dead top show export corpora"
-    promised += " models train evaluate doctor config db"
+    promised += " flower exporter probe schedule bench models train evaluate doctor config db"
     assert names == {*promised.split(), "beat"}
 
 

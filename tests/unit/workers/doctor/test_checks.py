@@ -62,10 +62,12 @@ def test_a_broker_is_needed_only_where_one_is_named() -> None:
 
 
 def test_schemas_that_are_old_new_or_missing_differ_in_their_remedy() -> None:
-    assert checks.judge_schema("0001", "0001", is_known=True).state is State.OK
-    assert checks.judge_schema(None, "0001", is_known=True).remedy == "run `hanmill db upgrade`"
-    assert checks.judge_schema("0001", "0002", is_known=True).remedy == "run `hanmill db upgrade`"
-    assert checks.judge_schema("0009", "0002", is_known=False).remedy == "install a newer hanmill"
+    judge = checks.judge_schema
+    assert judge("0001", "0001", is_known=True, suits=True).state is State.OK
+    assert judge(None, "0001", is_known=True, suits=False).remedy == "run `hanmill db upgrade`"
+    assert judge("0001", "0002", is_known=True, suits=False).remedy == "run `hanmill db upgrade`"
+    assert judge("0009", "0002", is_known=False, suits=False).remedy == "install a newer hanmill"
+    assert judge("0009", "0002", is_known=False, suits=True).state is State.OK
 
 
 @pytest.mark.parametrize(("free_bytes", "state"), [(10 * 2**30, State.OK), (2**30, State.WARN), (2**20, State.FAIL)])
@@ -81,3 +83,10 @@ def test_home_database_and_jieba_are_judged_by_their_faults() -> None:
     assert checks.judge_jieba("0.42.1").state is State.OK
     assert checks.judge_jieba("0.43").remedy == "pip install jieba==0.42.1"
     assert checks.judge_jieba(None).state is State.FAIL
+
+
+def test_an_engine_that_is_not_proven_costs_time_and_is_no_failure() -> None:
+    assert checks.judge_fast_engine("0.2.2", "0.2.2").state is State.OK
+    for installed in (None, "0.3.0"):
+        finding = checks.judge_fast_engine(installed, "0.2.2")
+        assert (finding.state, finding.remedy) == (State.WARN, "pip install rjieba==0.2.2")

@@ -78,7 +78,7 @@ def test_a_damaged_file_is_warned_about_and_removed(
     (tmp_path / "run.json").write_text(content, encoding="utf-8")
     with caplog.at_level(logging.WARNING):
         assert RunFile(tmp_path).end_leftovers() == []
-    assert "is damaged" in caplog.text
+    assert "run.file_damaged" in caplog.text
     assert not (tmp_path / "run.json").exists()
 
 
