@@ -17,6 +17,15 @@ from tests.support.builders import at_once, call, clock, make_job
 
 
 @pytest.fixture
+def sqlite_url(sqlite_url: str) -> str:
+    """Return a database whose table of marks is empty: the tests here write into it, for it is the simplest."""
+    engine = open_engine(sqlite_url)
+    transact(engine, lambda connection: connection.execute(marks.delete()))
+    engine.dispose()
+    return sqlite_url
+
+
+@pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "sleep", lambda _pause_s: None)
 
