@@ -37,7 +37,7 @@ run: setup ## count, tokenize, summarize and classify the sample corpus, or INPU
 	$(BIN)/hanmill run "$$INPUT" --corpus "$${CORPUS:-$${name:-here}}" --do $(DO) $(ARGS)
 
 test: setup ## run every test but the benchmarks; what was skipped is listed with its reason
-	$(BIN)/python -m pytest -rs --numprocesses=auto --maxprocesses=4 $(ARGS)
+	$(BIN)/python -m pytest -rs --numprocesses=auto --maxprocesses=4 --dist=worksteal $(ARGS)
 
 check: setup ## lint, formatting, types, layers
 	$(BIN)/ruff check .

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks.text.jieba_engine import import_jieba
+from tasks.text.jieba_engine import ForcedSplits, import_jieba
 
 #: jieba's Han characters.
 FIRST_HAN, LAST_HAN = 0x4E00, 0x9FD5
@@ -102,7 +102,7 @@ class Guesser:
         for first, begin, length, beside_latin in zip(*(column.tolist() for column in columns), strict=True):
             run = text[begin : begin + length]
             if not self._is_left_apart(run, beside_latin=beside_latin):
-                replaced.append((first, first + length, list(import_jieba().finalseg.cut(run))))
+                replaced.append((first, first + length, _by_jieba(run)))
         return replaced
 
     def _all_at_once(self, text: str, codes: Any, runs: _Runs) -> list[Replacement]:
@@ -118,6 +118,12 @@ class Guesser:
                 first, begin = firsts[number], begins[number]
                 replaced.append((first + start, first + end, (text[begin + start : begin + end],)))
         return replaced
+
+
+def _by_jieba(run: str) -> list[str]:
+    # What some dictionary of this process forces apart is jieba's own global state.
+    with ForcedSplits(set()):
+        return list(import_jieba().finalseg.cut(run))
 
 
 def _chosen(runs: _Runs, numbers: Sequence[int]) -> _Runs:

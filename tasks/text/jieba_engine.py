@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 #: Stands between the tokens of two texts. No document holds it, and every engine lets it stand alone.
 SEPARATOR = "\0"
-#: Held while `finalseg.Force_Split_Words` is not jieba's own, see `_ForcedSplits`.
+#: Held while `finalseg.Force_Split_Words` is not jieba's own, see `ForcedSplits`.
 _forced_splits_lock = threading.Lock()
 
 
@@ -42,7 +42,7 @@ class JiebaSegmenter:
     def __init__(self, identity: Mapping[str, str], vocabulary: Vocabulary, mode: str, *, hmm: bool) -> None:
         """Choose jieba's function for the mode; `identity` is what `segmenter_identity` says of it."""
         self.identity = identity
-        self._forced_splits = _ForcedSplits(vocabulary.forced_splits)
+        self._forced_splits = ForcedSplits(vocabulary.forced_splits)
         self._cut = _function_of_mode(vocabulary.tokenizer, mode, hmm=hmm)
 
     def cut(self, text: str) -> list[str]:
@@ -59,7 +59,7 @@ class JiebaSegmenter:
         return tokens[:-1]
 
 
-class _ForcedSplits:
+class ForcedSplits:
     """Puts one vocabulary's forced splits in the place of jieba's own, which are global, for the time of one call.
 
     In plain jieba a dictionary that gives a word the frequency 0 changes the tokens of *every* tokenizer of the
@@ -115,7 +115,7 @@ def load_vocabulary(user_dictionary: bytes, cache_dir: Path) -> Vocabulary:
     tokenizer.total = total
     tokenizer.initialized = True
     forced_splits: set[str] = set()
-    with _ForcedSplits(forced_splits):
+    with ForcedSplits(forced_splits):
         tokenizer.load_userdict(io.BytesIO(user_dictionary))
     return Vocabulary(tokenizer, forced_splits)
 

@@ -84,7 +84,7 @@ def test_what_is_wrong_is_refused_when_it_is_added(option: str, value: str, poem
     given = {**dict(zip(ADD[3::2], ADD[4::2], strict=True)), "--do": "count", option: value}
     shown = invoke("schedule", "add", "nightly", *(part for pair in given.items() for part in pair))
     assert shown.exit_code == 2
-    assert value.split()[0] in shown.stderr
+    assert value.split(maxsplit=1)[0] in shown.stderr
     assert listed(invoke) == []
 
 
