@@ -18,15 +18,16 @@ import pytest
 from sqlalchemy import func, select, update
 
 from storage import schedule_runs, schedules
-from storage.engine import AnyRow, reading, transact
+from storage.engine import AnyRow, now, reading, transact
 from storage.errors import UsageError
-from storage.schema import attempts, jobs, shards, summaries
+from storage.schema import attempts, job_limits, jobs, shards, summaries
 from storage.schema import schedule_runs as run_table
 from storage.schema import schedules as schedule_table
 from storage.sources import ListingOptions
 from tests.support.availability import REPOSITORY
-from tests.support.deployment import Deployment
+from tests.support.deployment import Deployment, wait_for
 from tests.support.inline_mill import InlineMill
+from tests.support.reference import serial_counts
 from workers.schedule_fire import tend_schedules
 from workers.schedule_order import Timing, add_schedule
 from workers.schedule_start import start_run
@@ -251,3 +252,47 @@ def test_workers_pass_a_night_by_themselves(
     assert [one.operation for one in made] == ["count", "tokenize"]
     assert run.finished_at >= run.started_at
     assert json.loads(run.detail or "null") is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("database", [pytest.param("postgresql", marks=pytest.mark.postgres), "sqlite"])
+def test_a_night_that_runs_out_of_time_is_stopped_and_the_next_brings_it_to_its_end(
+    database: str, request: pytest.FixtureRequest, home: Path, redis_url: str, tmp_path: Path
+) -> None:
+    url = str(request.getfixturevalue("sqlite_url" if database == "sqlite" else "postgres_database"))
+    deployment = Deployment(home, url, redis_url)
+    parts = deployment.parts
+    texts = [f"第{number}篇：中国的春天来了，花落知多少。" * 400 for number in range(600)]
+    corpus = tmp_path / "corpus.jsonl"
+    corpus.write_text(
+        "".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in texts), encoding="utf-8"
+    )
+    order = Order("news", [str(corpus)], ["count"], {}, ListingOptions(), shard_bytes=30_000)
+    add_schedule(parts, order, Timing("nightly", "30 1 * * *", "Asia/Shanghai", finish_by="06:00"))
+    with reading(parts.engine) as connection:
+        schedule = schedules.get(connection, "nightly")
+
+    def states() -> list[str]:
+        with reading(parts.engine) as connection:
+            return [run.state for run in schedule_runs.history(connection, "nightly", 10)]
+
+    def begin() -> int:
+        run_id = transact(parts.engine, partial(schedule_runs.fire_now, schedule=schedule))
+        (job_id,) = start_run(parts, deployment.publisher, run_id)
+        return job_id
+
+    with deployment.workers():
+        first = begin()
+        wait_for(lambda: deployment.view(first)["shards_done"] > 3, 60.0, lambda: "the first shards are done")
+        # The hour comes sooner than six in the morning.
+        soon = update(job_limits).where(job_limits.c.job_id == first).values(stop_at=now() + 1.0)
+        transact(parts.engine, lambda connection: connection.execute(soon))
+        wait_for(lambda: states() == ["STOPPED"], 60.0, lambda: f"the run is stopped: {states()}")
+        stopped = deployment.view(first)
+        assert stopped["state"] == "STOPPED"
+        assert "time" in str(stopped["reason"])
+        assert 3 < stopped["shards_done"] < stopped["shards"]
+        begin()
+        wait_for(lambda: states() == ["DONE", "STOPPED"], 100.0, lambda: f"the next night ends: {states()}")
+    assert deployment.counts("news") == serial_counts(texts)
+    parts.engine.dispose()
