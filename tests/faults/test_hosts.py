@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.postgres, pytest.
 LEASE_S = 5.0
 #: Small, for several hundred shards of some hundred texts.
 SHARD_BYTES = 6_000
+#: Characters of a document, and how many there are: some 250 shards.
+PIECE_CHARS, PIECES = 800, 700
 #: Seconds after which something counts as never coming; far above what it takes.
 PATIENCE_S = 120.0
 
@@ -137,7 +140,9 @@ def probe(machine: Host, home: Path, question: str) -> int:
 def test_a_machine_cut_off_and_brought_back_costs_nothing_but_time(
     rack: Rack, home: Path, tmp_path: Path, sample_texts: list[str], request: pytest.FixtureRequest
 ) -> None:
-    texts = [f"{copy} {text}" for copy in range(6) for text in sample_texts]
+    # Pieces of a few to a shard, whatever the texts are: some are long chapters.
+    pieces = [text[at : at + PIECE_CHARS] for text in sample_texts for at in range(0, len(text), PIECE_CHARS)]
+    texts = [f"{number} {piece}" for number, piece in enumerate(islice(cycle(pieces), PIECES))]
     path = tmp_path / "corpus.jsonl"
     path.write_text("".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in texts), encoding="utf-8")
     cut_off = rack.machines["mill2"]

@@ -52,6 +52,12 @@ rm -rf /etc/systemd/system /etc/sysusers.d /etc/tmpfiles.d
 mkdir -p /etc/systemd/system /etc/sysusers.d /etc/tmpfiles.d
 mount --bind "$LAYER/units" /usr/lib/systemd/system
 . "$INSTALL"
+# The units see a /tmp of their own. A checkout that stands there is to be seen all the same.
+case "$REPOSITORY" in
+  /tmp/*|/var/tmp/*)
+    mkdir -p /etc/systemd/system/hanmill-.service.d
+    printf '[Service]\\nBindReadOnlyPaths=%s\\n' "$REPOSITORY" >/etc/systemd/system/hanmill-.service.d/99-checkout.conf ;;
+esac
 # Shared among its own processes, as systemd expects to find it: that is how credentials reach a service.
 mount --make-rshared /
 export container=test
@@ -88,6 +94,7 @@ class SystemdMachine:
             "LAYER": str(layer),
             "INSTALL": str(installer),
             "PYTHON": sys.executable,
+            "REPOSITORY": str(REPOSITORY),
             "OWN_UNITS": OWN_UNITS,
         }
         command = [
