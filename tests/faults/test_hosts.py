@@ -39,8 +39,8 @@ pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.postgres, pytest.
 LEASE_S = 5.0
 #: Small, for several hundred shards of some hundred texts.
 SHARD_BYTES = 6_000
-#: Characters of a document, and how many there are: some 250 shards.
-PIECE_CHARS, PIECES = 800, 700
+#: Characters of a document, and how many there are: more than 200 shards.
+PIECE_CHARS, PIECES = 800, 1_300
 #: Seconds after which something counts as never coming; far above what it takes.
 PATIENCE_S = 120.0
 

@@ -55,8 +55,9 @@ mount --bind "$LAYER/units" /usr/lib/systemd/system
 # The units see a /tmp of their own. A checkout that stands there is to be seen all the same.
 case "$REPOSITORY" in
   /tmp/*|/var/tmp/*)
-    mkdir -p /etc/systemd/system/hanmill-.service.d
-    printf '[Service]\\nBindReadOnlyPaths=%s\\n' "$REPOSITORY" >/etc/systemd/system/hanmill-.service.d/99-checkout.conf ;;
+    more=/etc/systemd/system/hanmill-.service.d/99-checkout.conf
+    mkdir -p "${more%/*}"
+    printf '[Service]\\nBindReadOnlyPaths=%s\\n' "$REPOSITORY" >"$more" ;;
 esac
 # Shared among its own processes, as systemd expects to find it: that is how credentials reach a service.
 mount --make-rshared /
