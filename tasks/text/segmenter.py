@@ -1,7 +1,7 @@
 """The interface of every engine that cuts text into tokens, and the choice among them.
 
-jieba is the reference. Where rjieba is known to give the same tokens on every input it is taken, for it is ten times as
-fast. Filters nothing (`token_filter`) and checks no dictionary by itself (`user_dictionary`).
+jieba is the reference. Where rjieba is known to give the same tokens on every input it is taken, for it is several
+times as fast. Filters nothing (`token_filter`) and checks no dictionary by itself (`user_dictionary`).
 """
 
 from __future__ import annotations
