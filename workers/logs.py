@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -45,7 +46,7 @@ def _instant(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
 
 
-class _MaskingFormatter(logging.Formatter):
+class _MaskingFormatter(logging.Formatter, ABC):
     """Makes a line and masks in it the passwords of addresses, and some secrets wherever they stand."""
 
     def __init__(self, secrets: Sequence[str] = ()) -> None:
@@ -62,9 +63,9 @@ class _MaskingFormatter(logging.Formatter):
             line = line.replace(secret, "***")
         return line
 
+    @abstractmethod
     def line(self, record: logging.LogRecord) -> str:
         """Return the line as it is."""
-        raise NotImplementedError
 
     def trace(self, record: logging.LogRecord) -> str:
         """Return the traceback that belongs to a line, empty where there is none."""
