@@ -37,7 +37,8 @@ class CountRun:
     def take(self, documents: Sequence[Document]) -> Save | None:
         """Count a batch; nothing is written before the shard ends."""
         if documents:
-            self._counts.add_joined(self._segmenter.cut_joined([document.text for document in documents]))
+            texts = [document.text for document in documents]
+            self._counts.add_numbered(self._segmenter.cut_numbered(texts, self._counts.numbers), len(texts))
         return None
 
     def finish(self, dead: int) -> Save | None:

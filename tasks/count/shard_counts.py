@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.text.jieba_engine import SEPARATOR
+from tasks.text.word_numbers import NumberedTokens, WordNumbers, by_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -32,11 +32,12 @@ PARTIAL_SCHEMA = COUNT_SCHEMA.with_metadata({PARTIAL_FORMAT_KEY: PARTIAL_FORMAT}
 class ShardCounts:
     """How often each word stands in a shard and in how many of its documents."""
 
-    __slots__ = ("_counts", "_document_frequencies", "_numbers", "documents", "tokens")
+    __slots__ = ("_counts", "_document_frequencies", "documents", "numbers", "tokens")
 
     def __init__(self) -> None:
         """Begin with nothing counted."""
-        self._numbers = _Numbers({SEPARATOR: 0})
+        #: The numbers of the words, for the segmenter to number its tokens by.
+        self.numbers = WordNumbers()
         # By the number of the word.
         self._counts = np.zeros(1, np.int64)
         self._document_frequencies = np.zeros(1, np.int64)
@@ -47,36 +48,29 @@ class ShardCounts:
 
     def add(self, tokens: Sequence[str]) -> None:
         """Count one document, given as all of its tokens; a document without tokens counts as a document."""
-        self.add_joined(tokens)
+        self.add_numbered(by_text(self.numbers.of(tokens)), 1)
 
-    def add_joined(self, tokens: Sequence[str]) -> None:
-        """Count documents, given as all of their tokens with `SEPARATOR` between one document and the next."""
-        # The only loop over all tokens, and it runs inside CPython; a counter and a set would be two, each as long.
-        numbers = np.fromiter(map(self._numbers.__getitem__, tokens), np.int64, len(tokens))
-        words = len(self._numbers)
-        separators = numbers == 0
-        occurrences = np.cumsum(separators) * words + numbers
-        occurrences.sort()
-        first = np.ones(len(occurrences), np.bool_)
-        np.not_equal(occurrences[1:], occurrences[:-1], out=first[1:])
-        self._counts = _grown(self._counts, words) + np.bincount(numbers, minlength=words)
-        once = np.bincount(occurrences[first] % words, minlength=words)
+    def add_numbered(self, tokens: NumberedTokens, documents: int) -> None:
+        """Count documents, given as the numbers (`numbers`) of their tokens; documents without tokens count too."""
+        words = len(self.numbers)
+        self._counts = _grown(self._counts, words) + np.bincount(tokens.words, minlength=words)
+        once = np.bincount(_once_a_text(tokens, words, documents), minlength=words)
         self._document_frequencies = _grown(self._document_frequencies, words) + once
-        between = int(np.count_nonzero(separators))
-        self.documents += between + 1
-        self.tokens += len(tokens) - between
+        self.documents += documents
+        self.tokens += len(tokens.words)
 
     def keep(self, choose: Callable[[list[str]], list[str]]) -> None:
         """Forget every word that is not among those that `choose` returns of all words."""
-        words = choose([*self._numbers][1:])
-        kept = np.array([0, *map(self._numbers.__getitem__, words)], np.int64)
+        words = choose(self._columns()[0])
+        kept = np.array([0, *map(self.numbers.__getitem__, words)], np.int64)
         self._counts, self._document_frequencies = self._counts[kept], self._document_frequencies[kept]
-        self._numbers = _Numbers(zip((SEPARATOR, *words), range(len(kept)), strict=True))
-        self.tokens = int(self._counts[1:].sum())
+        self.numbers = WordNumbers(words)
+        self.tokens = int(self._counts.sum())
 
     def words(self) -> dict[str, int]:
         """Return how often each word was counted."""
-        return dict(zip([*self._numbers][1:], self._counts[1:].tolist(), strict=True))
+        words, counts, _ = self._columns()
+        return dict(zip(words, counts.tolist(), strict=True))
 
     def partials(self, partitions: int) -> list[bytes]:
         """Return the partial counts, one for each partition, empty ones too.
@@ -85,8 +79,8 @@ class ShardCounts:
         give equal bytes, in whatever order they were added. Raises ValueError unless `partitions` is a power of two.
         """
         require_power_of_two(partitions)
-        words = [*self._numbers][1:]
-        rows = pa.record_batch([words, self._counts[1:], self._document_frequencies[1:]], schema=PARTIAL_SCHEMA)
+        words, counts, document_frequencies = self._columns()
+        rows = pa.record_batch([words, counts, document_frequencies], schema=PARTIAL_SCHEMA)
         # Arrow compares the UTF-8 bytes, which order as the code points do.
         order = pc.sort_indices(rows["word"]).to_numpy()
         if partitions == 1:
@@ -94,13 +88,28 @@ class ShardCounts:
         partition = np.fromiter((partition_of(word, partitions) for word in words), np.int64, len(words))[order]
         return [encode_partial(rows.take(order[partition == number])) for number in range(partitions)]
 
+    def _columns(self) -> tuple[list[str], Any, Any]:
+        """Return the words that were counted, their counts and document frequencies."""
+        # Others may have a number: it stands for words, and not for those of this shard alone.
+        counted = np.flatnonzero(self._counts)
+        words = [*self.numbers]
+        return (
+            [words[number] for number in counted.tolist()],
+            self._counts[counted],
+            self._document_frequencies[counted],
+        )
 
-class _Numbers(dict[str, int]):
-    """Numbers words in the order in which they are first asked for."""
 
-    def __missing__(self, word: str) -> int:
-        self[word] = number = len(self)
-        return number
+def _once_a_text(tokens: NumberedTokens, words: int, documents: int) -> Any:
+    """Return the number of each word once for every text it stands in."""
+    word_bits = words.bit_length()
+    # Half as wide is sorted in half the time.
+    width = np.uint32 if documents << word_bits < 1 << 32 else np.uint64
+    pairs = tokens.texts.astype(width) << width(word_bits) | tokens.words.astype(width)
+    pairs.sort()
+    is_first = np.ones(len(pairs), np.bool_)
+    np.not_equal(pairs[1:], pairs[:-1], out=is_first[1:])
+    return (pairs[is_first] & width((1 << word_bits) - 1)).astype(np.int64)
 
 
 def _grown(sums: Any, length: int) -> Any:

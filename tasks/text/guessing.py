@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tasks.text.jieba_engine import ForcedSplits, import_jieba
+from tasks.text.token_spans import CutText, TokenChanges, TokenSpans
 
 #: jieba's Han characters.
 FIRST_HAN, LAST_HAN = 0x4E00, 0x9FD5
@@ -26,9 +27,6 @@ _BEGIN, _END, _MIDDLE, _SINGLE = range(4)
 _STATES = "BEMS"
 #: The two states from which each can be reached, the one with the letter that comes last behind the other.
 _WAYS_INTO = ((_END, _SINGLE), (_BEGIN, _MIDDLE), (_BEGIN, _MIDDLE), (_END, _SINGLE))
-
-#: Tokens from, to, and the words that take their place.
-Replacement = tuple[int, int, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +41,15 @@ class _Runs:
     beside_latin: Any
 
 
+class _Words(NamedTuple):
+    """Words that were guessed, an array for each column."""
+
+    #: The numbers of its first token and of that after its last, and where it begins in the text.
+    firsts: Any
+    lasts: Any
+    begins: Any
+
+
 class Guesser:
     """Joins single characters into the words that jieba would guess; one dictionary's."""
 
@@ -53,71 +60,72 @@ class Guesser:
         self._is_latin = np.zeros(128, np.bool_)
         self._is_latin[[ord(char) for char in map(chr, range(128)) if char.isalnum() or char in "+#&._%-"]] = True
 
-    def join(self, text: str, tokens: list[str], done: Iterable[tuple[int, int]]) -> list[str]:
-        """Return the tokens of a text with guessed words in the place of their characters.
+    def changes(self, cut: CutText, done: Iterable[tuple[int, int]]) -> TokenChanges:
+        """Return the guessed words of a text, each in the place of its characters.
 
-        `tokens` are those of the dictionary alone, and make up the whole text; `done` are stretches of them (from, to)
-        in which nothing is left to be guessed.
+        `done` are stretches of tokens (from, to) in which nothing is left to be guessed.
         """
-        # A character more on each side: what stands before the first and after the last is no letter.
-        codes = np.frombuffer(f" {text} ".encode("utf-32-le"), "<u4")
-        runs = self._runs(codes, tokens, done)
-        if not len(runs.lengths):
-            return tokens
-        few = len(runs.lengths) < LEAST_RUNS
-        replaced = self._one_by_one(text, runs) if few else self._all_at_once(text, codes, runs)
-        joined: list[str] = []
-        copied = 0
-        for first, last, words in sorted(replaced):
-            joined += tokens[copied:first]
-            joined += words
-            copied = last
-        joined += tokens[copied:]
-        return joined
+        runs = self._runs(cut, done)
+        few = len(runs.lengths) < max(LEAST_RUNS, 1)
+        firsts, lasts, begins = self._one_by_one(cut.text, runs) if few else self._all_at_once(cut, runs)
+        # A character a token.
+        return TokenChanges(firsts, lasts, TokenSpans(begins, lasts - firsts))
 
-    def _runs(self, codes: Any, tokens: list[str], done: Iterable[tuple[int, int]]) -> _Runs:
-        sizes = np.fromiter(map(len, tokens), np.int64, len(tokens))
-        starts = np.cumsum(sizes) - sizes
-        han = (codes >= FIRST_HAN) & (codes <= LAST_HAN)
-        is_single = (sizes == 1) & han[starts + 1]
+    def _runs(self, cut: CutText, done: Iterable[tuple[int, int]]) -> _Runs:
+        starts, lengths = cut.tokens
+        first_codes = cut.codes[starts + 1]
+        is_single = (lengths == 1) & (first_codes >= FIRST_HAN) & (first_codes <= LAST_HAN)
         for first, last in done:
             is_single[first:last] = False
         edges = np.flatnonzero(np.diff(is_single, prepend=False, append=False))
-        firsts, lengths = edges[::2], edges[1::2] - edges[::2]
-        order = np.argsort(-lengths, kind="stable")
-        order = order[: np.count_nonzero(lengths > 1)]
-        firsts, lengths = firsts[order], lengths[order]
+        firsts, counts = edges[::2], edges[1::2] - edges[::2]
+        order = np.argsort(-counts, kind="stable")
+        order = order[: np.count_nonzero(counts > 1)]
+        firsts, counts = firsts[order], counts[order]
         begins = starts[firsts]
-        before, after = codes[begins], codes[begins + lengths + 1]
+        before, after = cut.codes[begins], cut.codes[begins + counts + 1]
         beside_latin = self._is_latin[np.minimum(before, 127)] | self._is_latin[np.minimum(after, 127)]
-        return _Runs(firsts, begins, lengths, beside_latin)
+        return _Runs(firsts, begins, counts, beside_latin)
 
     def _is_left_apart(self, run: str, *, beside_latin: bool) -> bool:
         """Say whether jieba guesses nothing because the whole run, with all beside it, is a word of the dictionary."""
         return not beside_latin and bool(self._frequencies.get(run))
 
-    def _one_by_one(self, text: str, runs: _Runs) -> list[Replacement]:
+    def _one_by_one(self, text: str, runs: _Runs) -> _Words:
         columns = (runs.tokens, runs.begins, runs.lengths, runs.beside_latin)
-        replaced: list[Replacement] = []
-        for first, begin, length, beside_latin in zip(*(column.tolist() for column in columns), strict=True):
+        words: list[tuple[int, int, int]] = []
+        for token, begin, length, beside_latin in zip(*(column.tolist() for column in columns), strict=True):
             run = text[begin : begin + length]
-            if not self._is_left_apart(run, beside_latin=beside_latin):
-                replaced.append((first, first + length, _by_jieba(run)))
-        return replaced
+            if self._is_left_apart(run, beside_latin=beside_latin):
+                continue
+            start = 0
+            for word in _by_jieba(run):
+                end = start + len(word)
+                if len(word) > 1:
+                    words.append((token + start, token + end, begin + start))
+                start = end
+        return _Words(*np.array(words, np.int64).reshape(-1, 3).T)
 
-    def _all_at_once(self, text: str, codes: Any, runs: _Runs) -> list[Replacement]:
-        places, numbers, scores = self._model.words(codes, runs.begins + 1, runs.lengths)
-        skipped = set(np.flatnonzero(scores < IMPOSSIBLE).tolist())
-        replaced = self._one_by_one(text, _chosen(runs, sorted(skipped))) if skipped else []
-        firsts, begins, lengths = runs.tokens.tolist(), runs.begins.tolist(), runs.lengths.tolist()
-        for number in np.unique(numbers[~runs.beside_latin[numbers]]).tolist():
-            if self._frequencies.get(text[begins[number] : begins[number] + lengths[number]]):
-                skipped.add(number)
-        for number, start, end in zip(numbers.tolist(), *(column.tolist() for column in places), strict=True):
-            if number not in skipped:
-                first, begin = firsts[number], begins[number]
-                replaced.append((first + start, first + end, (text[begin + start : begin + end],)))
-        return replaced
+    def _all_at_once(self, cut: CutText, runs: _Runs) -> _Words:
+        (starts, ends), numbers, scores = self._model.words(cut.codes, runs.begins + 1, runs.lengths)
+        is_asked = scores < IMPOSSIBLE
+        is_left = is_asked | self._are_left_apart(cut.text, runs, np.unique(numbers))
+        keep = ~is_left[numbers]
+        numbers, starts, ends = numbers[keep], starts[keep], ends[keep]
+        words = _Words(runs.tokens[numbers] + starts, runs.tokens[numbers] + ends, runs.begins[numbers] + starts)
+        if not is_asked.any():
+            return words
+        asked = self._one_by_one(cut.text, _chosen(runs, np.flatnonzero(is_asked)))
+        return _Words(*(np.concatenate(columns) for columns in zip(words, asked, strict=True)))
+
+    def _are_left_apart(self, text: str, runs: _Runs, numbers: Any) -> Any:
+        """Return for every run whether it is one of some numbers, and left apart (see `_is_left_apart`)."""
+        are_left = np.zeros(len(runs.lengths), np.bool_)
+        alone = numbers[~runs.beside_latin[numbers]]
+        begins, ends = runs.begins[alone].tolist(), (runs.begins + runs.lengths)[alone].tolist()
+        frequencies = map(self._frequencies.get, [text[begin:end] for begin, end in zip(begins, ends, strict=True)])
+        are_left[alone] = np.fromiter(map(bool, frequencies), np.bool_, len(alone))
+        return are_left
 
 
 def _by_jieba(run: str) -> list[str]:
@@ -126,7 +134,7 @@ def _by_jieba(run: str) -> list[str]:
         return list(import_jieba().finalseg.cut(run))
 
 
-def _chosen(runs: _Runs, numbers: Sequence[int]) -> _Runs:
+def _chosen(runs: _Runs, numbers: Any) -> _Runs:
     return _Runs(runs.tokens[numbers], runs.begins[numbers], runs.lengths[numbers], runs.beside_latin[numbers])
 
 

@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.text.frequency_cache import Frequencies, load_cached
+from tasks.text.word_numbers import SEPARATOR, NumberedTokens, WordNumbers, by_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-#: Stands between the tokens of two texts. No document holds it, and every engine lets it stand alone.
-SEPARATOR = "\0"
 #: Held while `finalseg.Force_Split_Words` is not jieba's own, see `ForcedSplits`.
 _forced_splits_lock = threading.Lock()
 
@@ -57,6 +56,10 @@ class JiebaSegmenter:
             tokens += self.cut(text)
             tokens.append(SEPARATOR)
         return tokens[:-1]
+
+    def cut_numbered(self, texts: Sequence[str], numbers: WordNumbers) -> NumberedTokens:
+        """Return the tokens of all texts by the numbers of their words; no text may hold `SEPARATOR`."""
+        return by_text(numbers.of(self.cut_joined(texts)))
 
 
 class ForcedSplits:

@@ -8,9 +8,7 @@ know are given to jieba itself. Knows no full mode.
 
 from __future__ import annotations
 
-import re
-from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata, util
@@ -18,9 +16,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tasks.text.guessing import Guesser
-from tasks.text.jieba_engine import SEPARATOR, JiebaSegmenter, Vocabulary, load_vocabulary
-from tasks.text.latin_runs import HAN, IS_LATIN, LATIN, LATIN_RUN, RARE_HAN, SPECIAL_RUN, TOKENS_OF_RUN, pairs_of
+from tasks.text.jieba_engine import JiebaSegmenter, Vocabulary, load_vocabulary
+from tasks.text.latin_runs import IS_BLOCK, IS_LATIN, TOKENS_OF_RUN
+from tasks.text.odd_places import OddPlaces, PlaceFinder
+from tasks.text.token_spans import CutText, TokenChanges, TokenSpans, codes_of
+from tasks.text.word_numbers import SEPARATOR, NumberedTokens, WordNumbers, by_text
 
 #: The version whose tokens were compared with jieba's, on every text of the benchmarks and on hostile alphabets.
 PROVEN_VERSION = "0.2.2"
@@ -31,11 +34,9 @@ MAX_TOTAL = 1 << 62
 #: More words than this in one pattern would cost more than they save.
 MAX_DELETED_WORDS = 1000
 
-#: How far back the beginning of a block is looked for at once; most are shorter.
-STEP_CHARS = 64
-
-_BLOCK = re.compile(f"[{HAN}{LATIN}]+")
-_OUTSIDE = re.compile(f"[^{HAN}{LATIN}{RARE_HAN}]")
+#: The engine is given no more than this at once where texts are joined: tokens are looked at again while they are still
+#: in the processor's cache.
+STRETCH_CHARS = 4_000
 
 
 def installed_version() -> str | None:
@@ -54,8 +55,7 @@ class FastVocabulary:
 
     jieba: Vocabulary
     engine: Any
-    #: Each finds a place in blocks that only jieba itself cuts right.
-    hard: Sequence[re.Pattern[str]]
+    place_finder: PlaceFinder
 
 
 # As many as of jieba's own vocabularies, each some 60 MB.
@@ -68,14 +68,12 @@ def load_fast_vocabulary(user_dictionary: bytes, cache_dir: Path) -> FastVocabul
     changed = {word: count for word, count in frequencies.items() if count and default.get(word) != count}
     deleted = plain.forced_splits | {word for word, count in default.items() if count and not frequencies[word]}
     # jieba looks for words inside blocks only; there another one is never met.
-    deleted = {word for word in deleted if _BLOCK.fullmatch(word)}
+    deleted = {word for word in deleted if IS_BLOCK(word)}
     if total >= MAX_TOTAL or len(deleted) > MAX_DELETED_WORDS:
         return None
     engine = _make_engine(changed, default, total)
-    words = [word for word, count in frequencies.items() if count and IS_LATIN(word)]
-    # One after the other: `re` looks for the first characters of each at once, but not for those of a choice.
-    hard = [f"[{RARE_HAN}]", pairs_of(words), *(["|".join(map(re.escape, sorted(deleted)))] if deleted else [])]
-    return FastVocabulary(plain, engine, [re.compile(pattern) for pattern in hard])
+    mixed = [word for word, count in frequencies.items() if count and IS_LATIN(word) and IS_BLOCK(word)]
+    return FastVocabulary(plain, engine, PlaceFinder(mixed, deleted))
 
 
 def _make_engine(changed: Mapping[str, int], default: Mapping[str, int], total: int) -> Any:
@@ -98,8 +96,8 @@ class FastSegmenter:
         """Choose the way of the mode; `identity` is what `segmenter_identity` says of it."""
         self.identity = identity
         self._reference = JiebaSegmenter(identity, vocabulary.jieba, "precise", hmm=hmm)
-        self._vocabulary = vocabulary
-        self._engine = vocabulary.engine
+        self._engine_cut = vocabulary.engine.cut
+        self._place_finder = vocabulary.place_finder
         self._guesser = Guesser(vocabulary.jieba.tokenizer.FREQ) if hmm else None
         self._tokens_of_run = TOKENS_OF_RUN[hmm].findall
         self._inner_words = _InnerWords(vocabulary.jieba.tokenizer.FREQ) if mode == "search" else None
@@ -119,61 +117,85 @@ class FastSegmenter:
         """Return the tokens of all texts, `SEPARATOR` between one and the next; no text may hold it."""
         return self.cut(SEPARATOR.join(texts))
 
+    def cut_numbered(self, texts: Sequence[str], numbers: WordNumbers) -> NumberedTokens:
+        """Return the tokens of all texts by the numbers of their words, in no order; no text may hold `SEPARATOR`."""
+        if self._inner_words is None:
+            try:
+                return self._cut_numbered(SEPARATOR.join(texts), numbers)
+            except UnicodeEncodeError:
+                pass
+        return by_text(numbers.of(self.cut_joined(texts)))
+
     def _cut(self, text: str) -> list[str]:
-        hard = sorted(found.start() for pattern in self._vocabulary.hard for found in pattern.finditer(text))
-        special = [found.start() for found in SPECIAL_RUN.finditer(text)]
+        codes = codes_of(text)
+        places = self._place_finder.find(text, codes)
         tokens: list[str] = []
-        by_jieba: list[tuple[int, int]] = []
+        done: list[tuple[int, int]] = []
+        for piece, is_done in self._pieces(text, places.hard_blocks):
+            if is_done:
+                done.append((len(tokens), len(tokens) + len(piece)))
+            tokens += piece
+        cut = CutText.of(text, codes, _lengths_of(tokens))
+        return self._changes(cut, places, done).in_list(text, tokens)
+
+    def _cut_numbered(self, text: str, numbers: WordNumbers) -> NumberedTokens:
+        codes = codes_of(text)
+        places = self._place_finder.find(text, codes)
+        lengths = [np.zeros(0, np.int64)]
+        done: list[tuple[int, int]] = []
+        count = 0
+        for piece, is_done in self._pieces(text, places.hard_blocks):
+            if is_done:
+                done.append((count, count + len(piece)))
+            # The tokens themselves are forgotten at once: most are words that were met before.
+            lengths.append(_lengths_of(piece))
+            count += len(piece)
+        cut = CutText.of(text, codes, np.concatenate(lengths))
+        spans = self._changes(cut, places, done).in_spans(cut.tokens)
+        is_separator = codes == 0
+        words = np.flatnonzero(~is_separator[spans.starts + 1])
+        spans = TokenSpans(spans.starts[words], spans.lengths[words])
+        return NumberedTokens(numbers.of_spans(text, codes, spans), np.cumsum(is_separator)[spans.starts + 1])
+
+    def _pieces(self, text: str, hard_blocks: Iterable[tuple[int, int]]) -> Iterator[tuple[list[str], bool]]:
+        """Yield the tokens of a text by the dictionary alone, and whether they are jieba's own."""
         done = 0
-        for position in sorted(hard + special) if hard else special:
-            if position < done:
-                continue
-            start, end = _block_around(text, position)
-            if start > done:
-                # By the dictionary alone: what is guessed comes after.
-                tokens += self._engine.cut(text[done:start], False)  # noqa: FBT003 - takes no keyword
-            if bisect_left(hard, start) < bisect_left(hard, end):
-                first = len(tokens)
-                tokens += self._reference.cut(text[start:end])
-                by_jieba.append((first, len(tokens)))
-            else:
-                tokens += self._cut_block(text[start:end])
+        for start, end in hard_blocks:
+            yield from self._stretches(text, done, start)
+            yield self._reference.cut(text[start:end]), True
             done = end
-        if done < len(text):
-            tokens += self._engine.cut(text[done:] if done else text, False)  # noqa: FBT003 - takes no keyword
-        return tokens if self._guesser is None else self._guesser.join(text, tokens, by_jieba)
+        yield from self._stretches(text, done, len(text))
 
-    def _cut_block(self, block: str) -> list[str]:
-        """Cut a block whose runs of Latin characters are to be cut again."""
-        tokens: list[str] = []
-        runs = LATIN_RUN.finditer(block)
-        run_start, run_end = next(runs).span()
-        at = 0
-        if run_end - run_start == len(block):
-            return self._tokens_of_run(block)
-        for token in self._engine.cut(block, False):  # noqa: FBT003 - takes no keyword
-            if at < run_start:
-                tokens.append(token)
-            elif at == run_start:
-                tokens += self._tokens_of_run(block, run_start, run_end)
-            at += len(token)
-            if at >= run_end:
-                run_start, run_end = next((run.span() for run in runs), (len(block), len(block)))
-        return tokens
+    def _stretches(self, text: str, start: int, end: int) -> Iterator[tuple[list[str], bool]]:
+        while start < end:
+            between = text.find(SEPARATOR, start + STRETCH_CHARS, end)
+            stop = end if between < 0 else between
+            yield self._engine_cut(text[start:stop], False), False  # noqa: FBT003 - takes no keyword
+            start = stop
+
+    def _changes(self, cut: CutText, places: OddPlaces, done: Sequence[tuple[int, int]]) -> TokenChanges:
+        """Return what stands otherwise in jieba's tokens: its runs of Latin characters, and the words it guesses."""
+        latin = self._latin_changes(cut, places)
+        return latin if self._guesser is None else latin.and_also(self._guesser.changes(cut, done))
+
+    def _latin_changes(self, cut: CutText, places: OddPlaces) -> TokenChanges:
+        run_spans = zip(places.run_starts.tolist(), places.run_ends.tolist(), strict=True)
+        lengths = [[*map(len, self._tokens_of_run(cut.text, *span))] for span in run_spans]
+        flat = np.array([length for of_run in lengths for length in of_run], np.int64)
+        counts = np.array([*map(len, lengths)], np.int64)
+        before = np.cumsum(counts) - counts
+        ends = np.cumsum(flat)
+        # What a run's tokens have before them of all runs' tokens, and of the text.
+        starts = ends - flat + np.repeat(places.run_starts - (ends - flat)[before], counts)
+        # The first takes the place of the run's tokens, the others of none.
+        lasts = np.repeat(np.searchsorted(cut.tokens.starts, places.run_ends), counts)
+        firsts = lasts.copy()
+        firsts[before] = np.searchsorted(cut.tokens.starts, places.run_starts)
+        return TokenChanges(firsts, lasts, TokenSpans(starts, flat))
 
 
-def _block_around(text: str, position: int) -> tuple[int, int]:
-    """Return where the block (of either engine) that holds a position begins and ends."""
-    after = _OUTSIDE.search(text, position)
-    start = position
-    # Backwards in steps: a regular expression only looks forward.
-    while start > 0:
-        before = _OUTSIDE.search(text[max(start - STEP_CHARS, 0) : start][::-1])
-        if before is not None:
-            start -= before.start()
-            break
-        start = max(start - STEP_CHARS, 0)
-    return start, len(text) if after is None else after.start()
+def _lengths_of(tokens: Sequence[str]) -> Any:
+    return np.fromiter(map(len, tokens), np.int64, len(tokens))
 
 
 class _InnerWords(dict[str, tuple[str, ...]]):

@@ -16,9 +16,12 @@ from dataclasses import dataclass
 from multiprocessing import Pool
 from pathlib import Path
 
+import numpy as np
+
 from tasks.text.jieba_engine import JiebaSegmenter, load_vocabulary
 from tasks.text.rjieba_engine import FastSegmenter, load_fast_vocabulary
 from tasks.text.segmenter import SegmenterOptions, segmenter_identity
+from tasks.text.word_numbers import WordNumbers, by_text
 from tests.support.availability import find_test_data
 
 OPTIONS = tuple(SegmenterOptions(mode, hmm) for mode in ("precise", "search") for hmm in (True, False))
@@ -65,7 +68,7 @@ def chunks_of(paths: list[Path], limit_bytes: int) -> Iterator[list[str]]:
 
 
 def compare(texts: list[str]) -> Compared:
-    """Compare both engines on every text, in every mode, cut alone and cut together."""
+    """Compare both engines on every text, in every mode: together in order, and for counting."""
     tokens, differences, jieba_s, fast_s = 0, [], 0.0, 0.0
     for options in OPTIONS:
         plain, fast = engines(options)
@@ -81,7 +84,19 @@ def compare(texts: list[str]) -> Compared:
                 difference(options, text, plain, fast) for text in texts if plain.cut(text) != fast.cut(text)
             ]
             differences = differences or [f"{options}: texts cut together differ from texts cut alone"]
+        if not are_counted_alike(fast, texts, expected):
+            differences.append(f"{options}: texts cut for counting differ from texts cut in order")
     return Compared(sum(len(text.encode()) for text in texts), tokens, differences, jieba_s, fast_s)
+
+
+def are_counted_alike(fast: FastSegmenter, texts: list[str], expected: list[str]) -> bool:
+    """Say whether texts that are cut in no order, for counting, have the very tokens."""
+    numbers = WordNumbers()
+    ordered, counted = (
+        np.sort(tokens.texts << 32 | tokens.words)
+        for tokens in (by_text(numbers.of(expected)), fast.cut_numbered(texts, numbers))
+    )
+    return np.array_equal(ordered, counted)
 
 
 def engines(options: SegmenterOptions) -> tuple[JiebaSegmenter, FastSegmenter]:

@@ -115,10 +115,10 @@ def engine(texts: Iterable[str], processes: int) -> Counts:  # noqa: ARG001 - ev
         batch.append(text)
         chars += len(text)
         if chars >= CHUNK_CHARS:
-            counts.add_joined(segmenter.cut_joined(batch))
+            counts.add_numbered(segmenter.cut_numbered(batch, counts.numbers), len(batch))
             batch, chars = [], 0
     if batch:
-        counts.add_joined(segmenter.cut_joined(batch))
+        counts.add_numbered(segmenter.cut_numbered(batch, counts.numbers), len(batch))
     return counts.words()
 
 

@@ -12,8 +12,16 @@ from hypothesis import strategies as st
 from tasks.text import guessing
 from tasks.text.guessing import FIRST_HAN, Guesser
 from tasks.text.jieba_engine import import_jieba
+from tasks.text.token_spans import CutText, codes_of
 
 RUN = st.text(st.sampled_from("常在听小的家沈阆懂移鹤榻明硕士毕业于杭研大厦一了龘靐丂㐀鿕"), min_size=1, max_size=7)
+
+
+def guessed(guesser: Guesser, text: str, done: list[tuple[int, int]]) -> list[str]:
+    """Return the tokens of a text whose characters all stood alone."""
+    return guesser.changes(CutText.of(text, codes_of(text), np.ones(len(text), np.int64)), done).in_list(
+        text, list(text)
+    )
 
 
 def of_jieba(run: str) -> list[str]:
@@ -30,7 +38,7 @@ def test_every_run_is_guessed_as_jieba_guesses_it(least_runs: int, monkeypatch: 
     def same(runs: list[str]) -> None:
         text = "，".join(runs)
         expected = [word for run in runs for word in ["，", *_as_blocks(run)]][1:]
-        assert guesser.join(text, list(text), []) == expected
+        assert guessed(guesser, text, []) == expected
 
     same()
 
@@ -67,21 +75,21 @@ def test_near_a_tie_the_cut_is_jiebas_own() -> None:
     ties = near_ties()
     assert "常在的" in ties
     text = "，".join(ties)
-    joined = Guesser({}).join(text, list(text), [])
+    joined = guessed(Guesser({}), text, [])
     assert joined == [word for run in ties for word in ["，", *of_jieba(run)]][1:]
 
 
 def test_a_run_that_is_a_word_of_the_dictionary_is_left_apart_unless_letters_stand_beside_it() -> None:
     guesser = Guesser({"杭研": 3})
     for text, expected in (("杭研，", ["杭", "研", "，"]), ("A杭研", ["A", "杭研"]), ("杭研a", ["杭研", "a"])):
-        assert guesser.join(text, list(text), []) == expected
+        assert guessed(guesser, text, []) == expected
     many = "，".join([*["杭研"] * 50, "x杭研"])
-    assert guesser.join(many, list(many), [])[-5:] == ["杭", "研", "，", "x", "杭研"]
+    assert guessed(guesser, many, [])[-5:] == ["杭", "研", "，", "x", "杭研"]
 
 
 def test_what_is_done_is_not_guessed_again() -> None:
     text = "杭研，杭研"
-    assert Guesser({}).join(text, list(text), [(0, 2)]) == ["杭", "研", "，", "杭研"]
+    assert guessed(Guesser({}), text, [(0, 2)]) == ["杭", "研", "，", "杭研"]
 
 
 def test_characters_that_the_model_has_never_seen_are_cut_by_jieba_itself() -> None:
@@ -90,9 +98,9 @@ def test_characters_that_the_model_has_never_seen_are_cut_by_jieba_itself() -> N
     assert len(unseen) > 20
     runs = [f"{one}{two}的" for one, two in zip(unseen[:60:2], unseen[1:60:2], strict=False)] * 3
     text = "，".join(runs)
-    assert Guesser({}).join(text, list(text), []) == [word for run in runs for word in ["，", *of_jieba(run)]][1:]
+    assert guessed(Guesser({}), text, []) == [word for run in runs for word in ["，", *of_jieba(run)]][1:]
 
 
 def test_a_long_run_costs_no_more_than_its_length() -> None:
     run = "龘靐的一在" * 400
-    assert Guesser({}).join(run * 1, list(run), []) == of_jieba(run)
+    assert guessed(Guesser({}), run, []) == of_jieba(run)

@@ -18,6 +18,7 @@ from tasks.text.jieba_wordpiece import (
     join_tokens,
 )
 from tasks.text.segmenter import SegmenterOptions, open_segmenter
+from tests.support.availability import need_module
 
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 CHARS = list("北京是中国的首都研究人员提出了新方法，。！（）")
@@ -33,7 +34,7 @@ def word_cutter() -> Any:
 @pytest.fixture(scope="module")
 def library() -> Any:
     """Return BERT's tokenizer as another implementation has it."""
-    tokenizers = pytest.importorskip("tokenizers")
+    tokenizers = need_module("tokenizers")
     model = tokenizers.models.WordPiece(
         {token: place for place, token in enumerate(WORDPIECE)}, unk_token="[UNK]", max_input_chars_per_word=100
     )
@@ -76,7 +77,7 @@ def test_wordpiece_agrees_with_the_library(text: str, library: Any) -> None:
 @given(st.text(st.one_of(st.sampled_from("".join(CHARS) + "abert01 .,%-$^\n\u3000é"), st.characters(codec="utf-8"))))
 def test_wordpiece_agrees_with_the_library_on_any_text(text: str) -> None:
     known = "".join(char for char in text if is_settled(char))
-    tokenizers = pytest.importorskip("tokenizers")
+    tokenizers = need_module("tokenizers")
     normalizer = tokenizers.normalizers.BertNormalizer(lowercase=True)
     pieces = tokenizers.pre_tokenizers.BertPreTokenizer().pre_tokenize_str(normalizer.normalize_str(known))
     vocabulary = [*WORDPIECE, *{word for word, _ in pieces if len(word) <= 100}]

@@ -15,10 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tasks.text import rjieba_engine
-from tasks.text.jieba_engine import SEPARATOR, JiebaSegmenter, import_jieba, load_vocabulary
-from tasks.text.latin_runs import pairs_of
+from tasks.text.jieba_engine import JiebaSegmenter, import_jieba, load_vocabulary
+from tasks.text.latin_runs import pair_of
+from tasks.text.odd_places import PlaceFinder
 from tasks.text.rjieba_engine import BALANCE_WORD, FastSegmenter, load_fast_vocabulary
-from tasks.text.segmenter import SegmenterOptions, fast_engine, open_segmenter, split_joined
+from tasks.text.segmenter import Segmenter, SegmenterOptions, fast_engine, open_segmenter, split_joined
+from tasks.text.token_spans import codes_of
+from tasks.text.word_numbers import SEPARATOR, WordNumbers
 
 OPTIONS = [SegmenterOptions(mode, hmm) for mode in ("precise", "search") for hmm in (True, False)]
 #: Every kind of character that one of the two engines might take for something else.
@@ -56,6 +59,17 @@ def both(user_dictionary: bytes, cache_dir: Path, options: SegmenterOptions) -> 
     return plain, FastSegmenter({}, fast, options.mode, hmm=options.hmm)
 
 
+def sorted_tokens(segmenter: Segmenter, texts: list[str]) -> list[list[str]]:
+    """Return the tokens of each text in code point order, as they are cut for counting."""
+    numbers = WordNumbers()
+    tokens = segmenter.cut_numbered(texts, numbers)
+    words = list(numbers)
+    found: list[list[str]] = [[] for _ in texts]
+    for word, text in zip(tokens.words.tolist(), tokens.texts.tolist(), strict=True):
+        found[text].append(words[word])
+    return [sorted(of_text) for of_text in found]
+
+
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_the_tokens_are_those_of_jieba_on_any_text(options: SegmenterOptions, cache_dir: Path) -> None:
     plain, fast = both(b"", cache_dir, options)
@@ -63,7 +77,9 @@ def test_the_tokens_are_those_of_jieba_on_any_text(options: SegmenterOptions, ca
     @settings(max_examples=400, deadline=None)
     @given(TEXT)
     def same(text: str) -> None:
-        assert fast.cut(text) == plain.cut(text)
+        expected = plain.cut(text)
+        assert fast.cut(text) == expected
+        assert sorted_tokens(fast, [text]) == [sorted(expected)]
 
     same()
 
@@ -84,8 +100,10 @@ def test_the_tokens_are_those_of_jieba_with_any_user_dictionary(*, hmm: bool, ca
         lines = [word if frequency is None else f"{word} {frequency}" for word, frequency in entries]
         plain, fast = both("\n".join(lines).encode(), cache_dir, SegmenterOptions("search", hmm))
         pieces = st.one_of(PIECES, st.sampled_from([word for word, _ in entries]))
-        for text in data.draw(st.lists(st.lists(pieces, max_size=25).map("".join), min_size=8, max_size=8)):
-            assert fast.cut(text) == plain.cut(text), text
+        texts = data.draw(st.lists(st.lists(pieces, max_size=25).map("".join), min_size=8, max_size=8))
+        expected = [plain.cut(text) for text in texts]
+        assert [fast.cut(text) for text in texts] == expected
+        assert sorted_tokens(fast, texts) == [sorted(tokens) for tokens in expected]
 
     same()
 
@@ -110,8 +128,13 @@ def test_the_tokens_are_those_of_jieba_on_a_sample_of_every_set(
     samples = Path(__file__).parents[3] / "samples" / "corpus"
     named = list(sample_of(test_data, samples, 15_000))
     assert len(named) > 3
-    for name, text in named:
-        assert fast.cut(text) == plain.cut(text), name
+    expected = [plain.cut(text) for _, text in named]
+    for (name, text), tokens in zip(named, expected, strict=True):
+        assert fast.cut(text) == tokens, name
+    # Together, they are cut in several stretches.
+    texts = [text for _, text in named]
+    assert list(split_joined(fast.cut_joined(texts))) == expected
+    assert sorted_tokens(fast, texts) == [sorted(tokens) for tokens in expected]
 
 
 def test_every_character_outside_blocks_stands_alone(cache_dir: Path) -> None:
@@ -132,12 +155,14 @@ def test_texts_cut_together_are_cut_as_they_are_alone(
     alone = [plain.cut(text) for text in texts]
     assert list(split_joined(fast.cut_joined(texts))) == alone
     assert list(split_joined(plain.cut_joined(texts))) == alone
+    assert sorted_tokens(fast, texts) == sorted_tokens(plain, texts) == [sorted(tokens) for tokens in alone]
 
 
 def test_half_a_surrogate_pair_is_cut_as_jieba_cuts_it(cache_dir: Path) -> None:
     plain, fast = both(b"", cache_dir, OPTIONS[2])
     for text in ("\ud800", "北京大学\udfff在北京", "T恤\ud83d"):
         assert fast.cut(text) == plain.cut(text)
+        assert sorted_tokens(fast, [text]) == [sorted(plain.cut(text))]
 
 
 def test_the_dictionary_of_the_library_is_jiebas_own(cache_dir: Path) -> None:
@@ -185,14 +210,29 @@ def test_the_engine_is_taken_where_it_is_proven_and_said_so(monkeypatch: pytest.
     assert isinstance(open_segmenter(OPTIONS[0], None, cache_dir), JiebaSegmenter)
 
 
-def test_pairs_are_found_in_every_word_with_latin_characters() -> None:
-    import re  # noqa: PLC0415 - nowhere else here
+def test_a_pair_of_characters_is_found_in_every_word_with_latin_characters() -> None:
+    words = ["T恤", "C++", "AT&T", "IP地址", "阿Q", "江南style", "c#", "北京", "A", ""]
+    assert [pair_of(word) for word in words] == ["T恤", "C+", "T&", "P地", "阿Q", "南s", "c#", "", "", ""]
 
-    words = ["T恤", "C++", "AT&T", "IP地址", "阿Q", "江南style", "c#", "北京", "A", "-1"]
-    pattern = re.compile(pairs_of(words))
-    assert all(pattern.search(word) for word in words if word not in {"北京", "A"})
-    assert not pattern.search("北京A大学的IP和CD")
-    assert not re.compile(pairs_of([])).search("T恤")
+
+def test_odd_places_are_found_whole() -> None:
+    finder = PlaceFinder(["T恤", "C++", "北京"], ["北京的"])
+    found: list[tuple[str, list[str], list[str]]] = [
+        ("，我有T恤，", ["我有T恤"], []),
+        ("恤T", [], []),
+        ("C+C++", ["C+C++"], []),
+        ("用3.5%买AB", [], ["3.5%"]),
+        ("A1 -- 好-", [], ["--"]),
+        ("去北京的路", ["去北京的路"], []),
+        ("一3.5二，三㐀四.5", ["三㐀四.5"], ["3.5"]),
+        ("a.1，㐀，2.0", ["㐀"], ["a.1", "2.0"]),
+        ("v1.0𠀀", ["v1.0𠀀"], []),
+        ("", [], []),
+    ]
+    for text, blocks, runs in found:
+        places = finder.find(text, codes_of(text))
+        assert [text[start:end] for start, end in places.hard_blocks] == blocks
+        assert [text[start:end] for start, end in zip(places.run_starts, places.run_ends, strict=True)] == runs
 
 
 def test_the_word_that_balances_the_sums_is_in_no_text(cache_dir: Path) -> None:
