@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.count.shard_counts import COUNT_SCHEMA, decode_partial, partition_of, require_power_of_two
+from tasks.count.partitions import partitions_of, require_power_of_two
+from tasks.count.shard_counts import COUNT_SCHEMA, decode_partial
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -68,8 +69,8 @@ def _sum_all(partials: Iterable[tuple[bytes, int]], partitions: int, partition: 
 
 
 def _rows_of_partition(rows: pa.Table, partitions: int, partition: int) -> pa.Table:
-    wanted = [partition_of(word, partitions) == partition for word in rows["word"].to_pylist()]
-    return rows.filter(pa.array(wanted, pa.bool_()))
+    is_wanted = [pa.array(partitions_of(words, partitions) == partition) for words in rows["word"].chunks]
+    return rows.filter(pa.chunked_array(is_wanted, pa.bool_()))
 
 
 def _sum_by_word(tables: list[Any]) -> pa.Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,25 @@ from tasks.count.merge import merge, needed_partitions
 from tasks.count.shard_counts import PARTIAL_FORMAT, ShardCounts
 from tasks.operation import Intake, KnownShard, Save, ShardWork, Workplace
 from tasks.segmentation import segmentation_identity, segmentation_parameters, segmenter_for, token_filter_for
+from tasks.text.word_numbers import WordNumbers
+
+#: Words whose numbers a process keeps from one shard to the next, so that it learns them once; some 40 MB at most.
+KEPT_WORDS = 200_000
+
+
+class _Kept(threading.local):
+    """What a thread keeps from one shard to the next."""
+
+    numbers: WordNumbers | None = None
+
+
+_kept = _Kept()
+
+
+def _kept_numbers() -> WordNumbers:
+    if _kept.numbers is None or len(_kept.numbers) > KEPT_WORDS:
+        _kept.numbers = WordNumbers()
+    return _kept.numbers
 
 
 class CountRun:
@@ -22,7 +42,7 @@ class CountRun:
         self._work = work
         self._segmenter = segmenter_for(work.parameters, workplace)
         self._filter = token_filter_for(work.parameters, workplace)
-        self._counts = ShardCounts()
+        self._counts = ShardCounts(_kept_numbers())
 
     @property
     def results(self) -> int:

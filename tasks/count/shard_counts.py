@@ -6,12 +6,12 @@ Counts what it is given: cuts no text, filters nothing, stores nothing. `merge` 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from zlib import crc32
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tasks.count.partitions import partitions_of, require_power_of_two
 from tasks.text.word_numbers import NumberedTokens, WordNumbers, by_text
 
 if TYPE_CHECKING:
@@ -34,10 +34,10 @@ class ShardCounts:
 
     __slots__ = ("_counts", "_document_frequencies", "documents", "numbers", "tokens")
 
-    def __init__(self) -> None:
-        """Begin with nothing counted."""
+    def __init__(self, numbers: WordNumbers | None = None) -> None:
+        """Begin with nothing counted; `numbers` may know words already."""
         #: The numbers of the words, for the segmenter to number its tokens by.
-        self.numbers = WordNumbers()
+        self.numbers = WordNumbers() if numbers is None else numbers
         # By the number of the word.
         self._counts = np.zeros(1, np.int64)
         self._document_frequencies = np.zeros(1, np.int64)
@@ -61,10 +61,10 @@ class ShardCounts:
 
     def keep(self, choose: Callable[[list[str]], list[str]]) -> None:
         """Forget every word that is not among those that `choose` returns of all words."""
-        words = choose(self._columns()[0])
-        kept = np.array([0, *map(self.numbers.__getitem__, words)], np.int64)
-        self._counts, self._document_frequencies = self._counts[kept], self._document_frequencies[kept]
-        self.numbers = WordNumbers(words)
+        kept = self.numbers.of(choose(self._columns()[0]))
+        is_kept = np.zeros(len(self._counts), np.bool_)
+        is_kept[kept] = True
+        self._counts = np.where(is_kept, self._counts, 0)
         self.tokens = int(self._counts.sum())
 
     def words(self) -> dict[str, int]:
@@ -85,19 +85,15 @@ class ShardCounts:
         order = pc.sort_indices(rows["word"]).to_numpy()
         if partitions == 1:
             return [encode_partial(rows.take(order))]
-        partition = np.fromiter((partition_of(word, partitions) for word in words), np.int64, len(words))[order]
+        partition = partitions_of(rows["word"], partitions)[order]
         return [encode_partial(rows.take(order[partition == number])) for number in range(partitions)]
 
     def _columns(self) -> tuple[list[str], Any, Any]:
         """Return the words that were counted, their counts and document frequencies."""
-        # Others may have a number: it stands for words, and not for those of this shard alone.
+        # Others have a number too: numbers are not of this shard alone.
         counted = np.flatnonzero(self._counts)
-        words = [*self.numbers]
-        return (
-            [words[number] for number in counted.tolist()],
-            self._counts[counted],
-            self._document_frequencies[counted],
-        )
+        words = [*map(self.numbers.words.__getitem__, counted.tolist())]
+        return words, self._counts[counted], self._document_frequencies[counted]
 
 
 def _once_a_text(tokens: NumberedTokens, words: int, documents: int) -> Any:
@@ -114,22 +110,6 @@ def _once_a_text(tokens: NumberedTokens, words: int, documents: int) -> Any:
 
 def _grown(sums: Any, length: int) -> Any:
     return np.pad(sums, (0, length - len(sums)))
-
-
-def partition_of(word: str, partitions: int) -> int:
-    """Return the partition that a word belongs to, from 0: the CRC-32 of its UTF-8 bytes modulo `partitions`.
-
-    Where a word goes under 2 partitions follows from where it goes under 8, so that partial counts of different
-    partition counts can be merged.
-    """
-    return crc32(word.encode()) % partitions
-
-
-def require_power_of_two(partitions: int) -> None:
-    """Raise ValueError unless the number of partitions is 1, 2, 4, 8 and so on."""
-    if partitions < 1 or partitions & (partitions - 1):
-        message = f"the number of partitions must be a power of two, and is {partitions}"
-        raise ValueError(message)
 
 
 def encode_partial(batch: Any) -> bytes:

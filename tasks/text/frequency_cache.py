@@ -1,4 +1,4 @@
-"""The parsed default dictionary of jieba on disk, so that a process starts in a fraction of the time.
+"""What was made of jieba's dictionary, on disk, so that a process starts in a fraction of the time.
 
 jieba's own cache lies under a fixed name in the shared temporary folder, is used even when the dictionary has changed,
 and is trusted whatever it holds. This one is named after the dictionary's content and carries a checksum.
@@ -7,50 +7,42 @@ and is trusted whatever it holds. This one is named after the dictionary's conte
 from __future__ import annotations
 
 import hashlib
-import marshal
 import os
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Word -> frequency, prefixes of words with 0 among them; and the sum of all frequencies.
-Frequencies = tuple[dict[str, int], int]
-
 DIGEST_BYTES = hashlib.sha256().digest_size
 
 
-def load_cached(cache_dir: Path, digest: str, parse: Callable[[], Frequencies]) -> Frequencies:
-    """Return the frequencies of the dictionary with this digest from the cache, or parse and remember them.
+def load_cached(path: Path, make: Callable[[], bytes]) -> bytes:
+    """Return the bytes that were kept in a file, or make and keep them.
 
     An unreadable, unwritable or damaged cache is passed over in silence: it costs time, never a result.
     """
-    path = cache_dir / f"jieba-{digest[:32]}-v{marshal.version}.cache"
     cached = _read(path)
     if cached is None:
-        cached = parse()
+        cached = make()
         with suppress(OSError):
             _write(path, cached)
     return cached
 
 
-def _read(path: Path) -> Frequencies | None:
+def _read(path: Path) -> bytes | None:
     try:
         content = path.read_bytes()
     except OSError:
         return None
     checksum, payload = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
-    if hashlib.sha256(payload).digest() != checksum:
-        return None
-    return cast("Frequencies", marshal.loads(payload))  # noqa: S302 - our own bytes: private folder, checksum
+    return payload if hashlib.sha256(payload).digest() == checksum else None
 
 
-def _write(path: Path, frequencies: Frequencies) -> None:
+def _write(path: Path, payload: bytes) -> None:
     """Write the whole file under another name first, so that no reader ever meets half of it."""
-    payload = marshal.dumps(frequencies)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     try:

@@ -7,7 +7,7 @@ otherwise near a tie. Words that a dictionary forces apart are not known here: w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -53,9 +53,9 @@ class _Words(NamedTuple):
 class Guesser:
     """Joins single characters into the words that jieba would guess; one dictionary's."""
 
-    def __init__(self, frequencies: Mapping[str, int]) -> None:
-        """Take the words that are in the dictionary, with their frequencies."""
-        self._frequencies = frequencies
+    def __init__(self, has_word: Callable[[str], bool]) -> None:
+        """Take what says whether a word is in the dictionary."""
+        self._has_word = has_word
         self._model = _Model()
         self._is_latin = np.zeros(128, np.bool_)
         self._is_latin[[ord(char) for char in map(chr, range(128)) if char.isalnum() or char in "+#&._%-"]] = True
@@ -89,7 +89,7 @@ class Guesser:
 
     def _is_left_apart(self, run: str, *, beside_latin: bool) -> bool:
         """Say whether jieba guesses nothing because the whole run, with all beside it, is a word of the dictionary."""
-        return not beside_latin and bool(self._frequencies.get(run))
+        return not beside_latin and self._has_word(run)
 
     def _one_by_one(self, text: str, runs: _Runs) -> _Words:
         columns = (runs.tokens, runs.begins, runs.lengths, runs.beside_latin)
@@ -123,8 +123,8 @@ class Guesser:
         are_left = np.zeros(len(runs.lengths), np.bool_)
         alone = numbers[~runs.beside_latin[numbers]]
         begins, ends = runs.begins[alone].tolist(), (runs.begins + runs.lengths)[alone].tolist()
-        frequencies = map(self._frequencies.get, [text[begin:end] for begin, end in zip(begins, ends, strict=True)])
-        are_left[alone] = np.fromiter(map(bool, frequencies), np.bool_, len(alone))
+        words = [text[begin:end] for begin, end in zip(begins, ends, strict=True)]
+        are_left[alone] = np.fromiter(map(self._has_word, words), np.bool_, len(alone))
         return are_left
 
 

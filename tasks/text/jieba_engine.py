@@ -9,20 +9,23 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import marshal
 import threading
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from importlib import import_module, metadata, util
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from tasks.text.frequency_cache import Frequencies, load_cached
+from tasks.text.frequency_cache import load_cached
 from tasks.text.word_numbers import SEPARATOR, NumberedTokens, WordNumbers, by_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+#: Word -> frequency, prefixes of words with 0 among them; and the sum of all frequencies.
+Frequencies = tuple[dict[str, int], int]
 #: Held while `finalseg.Force_Split_Words` is not jieba's own, see `ForcedSplits`.
 _forced_splits_lock = threading.Lock()
 
@@ -110,25 +113,33 @@ def load_vocabulary(user_dictionary: bytes, cache_dir: Path) -> Vocabulary:
 
     The user's dictionary must have been checked: jieba takes a misspelt line for a word.
     """
-    jieba = import_jieba()
     frequencies, total = _default_frequencies(cache_dir)
-    tokenizer = jieba.Tokenizer()
     # A copy of the table only: the words themselves stay shared with the default dictionary.
-    tokenizer.FREQ = frequencies.copy() if user_dictionary else frequencies
-    tokenizer.total = total
-    tokenizer.initialized = True
+    tokenizer = tokenizer_with(frequencies.copy() if user_dictionary else frequencies, total)
     forced_splits: set[str] = set()
     with ForcedSplits(forced_splits):
         tokenizer.load_userdict(io.BytesIO(user_dictionary))
     return Vocabulary(tokenizer, forced_splits)
 
 
+def tokenizer_with(frequencies: Any, total: int) -> Any:
+    """Return jieba's tokenizer with a dictionary that is parsed already: a table of frequencies, and their sum."""
+    tokenizer = import_jieba().Tokenizer()
+    tokenizer.FREQ = frequencies
+    tokenizer.total = total
+    tokenizer.initialized = True
+    return tokenizer
+
+
 @lru_cache(maxsize=1)
 def _default_frequencies(cache_dir: Path) -> Frequencies:
-    return load_cached(cache_dir, engine_identity()["dictionary"], _parse_default_dictionary)
+    path = cache_dir / f"jieba-{engine_identity()['dictionary'][:32]}-v{marshal.version}.cache"
+    payload = load_cached(path, lambda: marshal.dumps(parse_default_dictionary()))
+    return cast("Frequencies", marshal.loads(payload))  # noqa: S302 - our own bytes: private folder, checksum
 
 
-def _parse_default_dictionary() -> Frequencies:
+def parse_default_dictionary() -> Frequencies:
+    """Parse the dictionary that comes with jieba, as jieba does."""
     with _default_dictionary_path().open("rb") as file:
         frequencies, total = import_jieba().Tokenizer.gen_pfdict(file)
     return frequencies, total

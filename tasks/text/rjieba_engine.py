@@ -9,31 +9,22 @@ know are given to jieba itself. Knows no full mode.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 from importlib import metadata, util
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tasks.text.fast_vocabulary import FastVocabulary
 from tasks.text.guessing import Guesser
-from tasks.text.jieba_engine import JiebaSegmenter, Vocabulary, load_vocabulary
-from tasks.text.latin_runs import IS_BLOCK, IS_LATIN, TOKENS_OF_RUN
-from tasks.text.odd_places import OddPlaces, PlaceFinder
+from tasks.text.jieba_engine import JiebaSegmenter
+from tasks.text.latin_runs import TOKENS_OF_RUN
+from tasks.text.odd_places import OddPlaces
 from tasks.text.token_spans import CutText, TokenChanges, TokenSpans, codes_of
 from tasks.text.word_numbers import SEPARATOR, NumberedTokens, WordNumbers, by_text
 
 #: The version whose tokens were compared with jieba's, on every text of the benchmarks and on hostile alphabets.
 PROVEN_VERSION = "0.2.2"
-#: A word in no text (private characters are in no block), which takes what the sums of frequencies differ by.
-BALANCE_WORD = "\ue000\ue001"
-#: jieba-rs holds frequencies in 64 bits.
-MAX_TOTAL = 1 << 62
-#: More words than this in one pattern would cost more than they save.
-MAX_DELETED_WORDS = 1000
-
 #: The engine is given no more than this at once where texts are joined: tokens are looked at again while they are still
 #: in the processor's cache.
 STRETCH_CHARS = 4_000
@@ -49,46 +40,6 @@ def is_proven() -> bool:
     return installed_version() == PROVEN_VERSION
 
 
-@dataclass(frozen=True, slots=True)
-class FastVocabulary:
-    """A dictionary as both engines hold it."""
-
-    jieba: Vocabulary
-    engine: Any
-    place_finder: PlaceFinder
-
-
-# As many as of jieba's own vocabularies, each some 60 MB.
-@lru_cache(maxsize=3)
-def load_fast_vocabulary(user_dictionary: bytes, cache_dir: Path) -> FastVocabulary | None:
-    """Return the default dictionary with the user's on top of it, None for one that only jieba can hold."""
-    plain = load_vocabulary(user_dictionary, cache_dir)
-    default = load_vocabulary(b"", cache_dir).tokenizer.FREQ
-    frequencies, total = plain.tokenizer.FREQ, plain.tokenizer.total
-    changed = {word: count for word, count in frequencies.items() if count and default.get(word) != count}
-    deleted = plain.forced_splits | {word for word, count in default.items() if count and not frequencies[word]}
-    # jieba looks for words inside blocks only; there another one is never met.
-    deleted = {word for word in deleted if IS_BLOCK(word)}
-    if total >= MAX_TOTAL or len(deleted) > MAX_DELETED_WORDS:
-        return None
-    engine = _make_engine(changed, default, total)
-    mixed = [word for word, count in frequencies.items() if count and IS_LATIN(word) and IS_BLOCK(word)]
-    return FastVocabulary(plain, engine, PlaceFinder(mixed, deleted))
-
-
-def _make_engine(changed: Mapping[str, int], default: Mapping[str, int], total: int) -> Any:
-    import rjieba  # noqa: PLC0415 - 5 MB of dictionary that only a worker needs
-
-    engine = rjieba.Jieba()
-    for word, count in changed.items():
-        engine.add_word(word, count, "")
-    # A word's weight is its share of the sum. jieba adds to it whenever a word is given, a repeated one too; jieba-rs
-    # takes back what the word had before.
-    held = sum(default.values()) + sum(count - default.get(word, 0) for word, count in changed.items())
-    engine.add_word(BALANCE_WORD, total - held, "")
-    return engine
-
-
 class FastSegmenter:
     """One vocabulary in precise or search mode. Several may live in one process and share a vocabulary."""
 
@@ -98,7 +49,7 @@ class FastSegmenter:
         self._reference = JiebaSegmenter(identity, vocabulary.jieba, "precise", hmm=hmm)
         self._engine_cut = vocabulary.engine.cut
         self._place_finder = vocabulary.place_finder
-        self._guesser = Guesser(vocabulary.jieba.tokenizer.FREQ) if hmm else None
+        self._guesser = Guesser(vocabulary.has_word) if hmm else None
         self._tokens_of_run = TOKENS_OF_RUN[hmm].findall
         self._inner_words = _InnerWords(vocabulary.jieba.tokenizer.FREQ) if mode == "search" else None
 

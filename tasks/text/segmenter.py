@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 from tasks.text import jieba_engine, rjieba_engine
+from tasks.text.fast_vocabulary import load_fast_vocabulary
 from tasks.text.user_dictionary import check_user_dictionary, user_dictionary_digest
 from tasks.text.word_numbers import SEPARATOR
 
@@ -103,7 +104,7 @@ def open_segmenter(options: SegmenterOptions, user_dictionary: bytes | None, cac
     check_user_dictionary(dictionary)
     identity = segmenter_identity(options, user_dictionary_digest(dictionary))
     if fast_engine(options):
-        fast = rjieba_engine.load_fast_vocabulary(dictionary, cache_dir)
+        fast = load_fast_vocabulary(dictionary, cache_dir)
         if fast is not None:
             return rjieba_engine.FastSegmenter(identity, fast, options.mode, hmm=options.hmm)
     vocabulary = jieba_engine.load_vocabulary(dictionary, cache_dir)

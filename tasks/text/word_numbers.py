@@ -40,6 +40,8 @@ class WordNumbers(dict[str, int]):
     def __init__(self, words: Iterable[str] = ()) -> None:
         """Begin with some words, each once."""
         super().__init__()
+        #: The words by their numbers.
+        self.words: list[str] = []
         for word in (SEPARATOR, *words):
             self.__missing__(word)
         self._keys = np.zeros((2, 1 << _PLACE_BITS), np.uint64)
@@ -48,6 +50,7 @@ class WordNumbers(dict[str, int]):
     def __missing__(self, word: str) -> int:
         """Give the next number to a word that was not met before."""
         self[word] = number = len(self)
+        self.words.append(word)
         return number
 
     def of(self, tokens: Sequence[str]) -> Any:

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
+from tasks.text.fast_vocabulary import load_fast_vocabulary
 from tasks.text.jieba_engine import JiebaSegmenter, load_vocabulary
-from tasks.text.rjieba_engine import FastSegmenter, load_fast_vocabulary
+from tasks.text.rjieba_engine import FastSegmenter
 from tasks.text.segmenter import SegmenterOptions, segmenter_identity
 from tasks.text.word_numbers import WordNumbers, by_text
 from tests.support.availability import find_test_data

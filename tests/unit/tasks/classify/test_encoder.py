@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip("transformers")
+from tests.support.availability import need_module
+
+need_module("transformers")
 
 from tasks.classify.backends import Classifier, load_classifier
 from tasks.classify.encoder_backend import open_encoder, open_encoder_checkpoint, write_encoder

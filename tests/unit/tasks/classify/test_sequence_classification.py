@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip("transformers")
+from tests.support.availability import need_module
+
+need_module("transformers")
 
 from tasks.classify.sequence_classification_backend import open_sequence_classification
 from tasks.classify.token_classifier import TokenClassifier, margins

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.count.merge import MERGED_BATCH_ROWS, merge, needed_partitions
-from tasks.count.shard_counts import ShardCounts, partition_of
+from tasks.count.partitions import partition_of
+from tasks.count.shard_counts import ShardCounts
 from tasks.text.segmenter import SegmenterOptions, open_segmenter
 
 if TYPE_CHECKING:

@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.count.shard_counts import PARTIAL_SCHEMA, ShardCounts, decode_partial, encode_partial, partition_of
+from tasks.count.partitions import partition_of
+from tasks.count.shard_counts import PARTIAL_SCHEMA, ShardCounts, decode_partial, encode_partial
+from tasks.text.word_numbers import WordNumbers
 
 DOCUMENTS = st.lists(
     st.lists(st.sampled_from(["的", "北京", "a", "B", "，", "\n", "𠀀", "\uffee", "é", "😀"]), max_size=8), max_size=8
@@ -84,13 +86,23 @@ def test_a_megabyte_of_letters_is_one_word() -> None:
     assert decode_partial(blob)["word"].to_pylist() == ["a" * 1_000_000, "b"]
 
 
-@given(st.text(), PARTITIONS)
-def test_a_words_partition_follows_from_a_finer_one(word: str, partitions: int) -> None:
-    assert partition_of(word, partitions) == partition_of(word, 8) % partitions
+def test_numbers_that_another_shard_gave_change_nothing() -> None:
+    numbers = WordNumbers()
+    first = ShardCounts(numbers)
+    first.add(["北京", "的", "é"])
+    second = ShardCounts(numbers)
+    second.add(["的", "a", "的"])
+    assert second.words() == {"的": 2, "a": 1}
+    assert second.partials(2) == _count([["a", "的", "的"]]).partials(2)
+    assert first.words() == {"北京": 1, "的": 1, "é": 1}
 
 
-def test_the_partition_of_a_word_never_changes() -> None:
-    assert [partition_of(word, 8) for word in ("的", "北京", "，", "a", "")] == [6, 1, 0, 3, 0]
+def test_what_is_not_kept_is_not_counted() -> None:
+    counts = _count([["a", "b", "a"], ["b", "c"]])
+    counts.keep(lambda words: [word for word in words if word != "b"])
+    assert counts.words() == {"a": 2, "c": 1}
+    assert counts.tokens == 3
+    assert counts.partials(1) == _count([["a", "a"], ["c"]]).partials(1)
 
 
 @pytest.mark.parametrize("partitions", [0, -1, 3, 6])

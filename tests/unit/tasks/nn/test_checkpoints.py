@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-pytest.importorskip("transformers")
+from tests.support.availability import need_module
+
+need_module("transformers")
 
 from tasks.nn.checkpoint_tokenizers import choose_tokenizer
 from tasks.nn.checkpoints import TokenWindow, checkpoint_digest, open_checkpoint, pad

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-pytest.importorskip("transformers")
+from tests.support.availability import need_module
+
+need_module("transformers")
 
 from tasks.nn.backend import UnfitTextError
 from tasks.nn.offline import run_all

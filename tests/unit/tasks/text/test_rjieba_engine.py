@@ -15,10 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tasks.text import rjieba_engine
+from tasks.text.fast_vocabulary import BALANCE_WORD, load_fast_vocabulary
 from tasks.text.jieba_engine import JiebaSegmenter, import_jieba, load_vocabulary
 from tasks.text.latin_runs import pair_of
 from tasks.text.odd_places import PlaceFinder
-from tasks.text.rjieba_engine import BALANCE_WORD, FastSegmenter, load_fast_vocabulary
+from tasks.text.rjieba_engine import FastSegmenter
 from tasks.text.segmenter import Segmenter, SegmenterOptions, fast_engine, open_segmenter, split_joined
 from tasks.text.token_spans import codes_of
 from tasks.text.word_numbers import SEPARATOR, WordNumbers
