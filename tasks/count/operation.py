@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from storage import partial_counts
@@ -119,7 +120,7 @@ class CountOperation:
         batches = list(merge(_stored(work, partition, workplace), work.partitions, partition))
 
         def save(connection: Connection) -> None:
-            rows = (row for batch in batches for row in zip(*(column.to_pylist() for column in batch), strict=True))
+            rows = chain.from_iterable(zip(*(column.to_pylist() for column in batch), strict=True) for batch in batches)
             replace_partition(connection, generation_id, partition, rows)
 
         return save

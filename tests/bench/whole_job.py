@@ -1,6 +1,6 @@
 """The whole job, from files to rows in SQL, beside the serial loop over the same text in the same run.
 
-    python -m tests.bench.whole_job --workers 2 [--limit-mb 20] [--repeat 1] [--skip-serial]
+    python -m tests.bench.whole_job --workers 2 [--limit-mb 20] [--repeat 1] [--postgres] [--skip-serial]
 
 Prints what `RESULTS.md` states: seconds, MB of text a second, peak memory of each kind of process, and whether the
 counts and document frequencies are the same. Asserts nothing about time.
@@ -18,12 +18,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from tests.support.availability import REPOSITORY, find_test_data
+from tests.support.postgres import make_tables, running_postgres
 from tests.support.reference import Counts, serial_counts, texts_of
 
 SETS = ("news_xwlb", "tech_lctt", "laws", "novels")
@@ -42,8 +44,10 @@ def main() -> None:
             **describe_run(),
             "text_mb": round(size_bytes / 1e6, 1),
             "workers": options.workers,
+            "database": "PostgreSQL" if options.postgres else "SQLite",
         }
-        mill = _run_mill(folder, corpus, options.workers)
+        with _database(postgres=options.postgres) as database_url:
+            mill = _run_mill(folder, corpus, options.workers, database_url)
         counts = mill.pop("counts")
         result["hanmill"] = {**mill, "mb_per_s": round(size_bytes / 1e6 / mill["job_s"], 2)}
         if not options.skip_serial:
@@ -61,6 +65,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--limit-mb", type=float, default=1e6, help="no more than so many MB of text")
     parser.add_argument("--repeat", type=int, default=1, help="the same text so many times")
+    parser.add_argument("--postgres", action="store_true", help="a server that waits for its disk, instead of SQLite")
     parser.add_argument("--skip-serial", action="store_true")
     return parser.parse_args()
 
@@ -105,9 +110,19 @@ def _run_serial(corpus: Path) -> tuple[Counts, float]:
     return counts, time.perf_counter() - started
 
 
-def _run_mill(folder: Path, corpus: Path, workers: int) -> dict[str, Any]:
+@contextmanager
+def _database(*, postgres: bool) -> Iterator[str]:
+    """Yield the address of a new database; "" for the one in the home."""
+    if not postgres:
+        yield ""
+        return
+    with running_postgres(()) as server_url:
+        yield make_tables(server_url)
+
+
+def _run_mill(folder: Path, corpus: Path, workers: int, database_url: str) -> dict[str, Any]:
     """Run `hanmill run` in a fresh home; return its counts, its times, and the memory that it took."""
-    environment = {**os.environ, "HANMILL_HOME": str(folder / "home")}
+    environment = {**os.environ, "HANMILL_HOME": str(folder / "home"), "HANMILL_DATABASE_URL": database_url}
     mill = str(Path(sys.executable).with_name("hanmill"))
     command = [mill, "run", str(corpus), "--corpus", "bench", "--workers", str(workers), "--format", "json"]
     started = time.perf_counter()
