@@ -1,5 +1,6 @@
 """Where documents come from: sources are found, cut into ranges, and read. This file only names what others use."""
 
+from storage.limits import DEFAULT_MAX_RECORD_BYTES
 from storage.sources.content_digest import content_digest
 from storage.sources.cutting import cut
 from storage.sources.formats import KNOWN_SUFFIXES
@@ -9,7 +10,6 @@ from storage.sources.listing import list_sources
 from storage.sources.listing_options import ListedSource, ListingOptions
 from storage.sources.reading import read, record_offsets
 from storage.sources.record import (
-    DEFAULT_MAX_RECORD_BYTES,
     MAX_KEY_CHARS,
     BadRecord,
     Compression,

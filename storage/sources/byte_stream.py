@@ -1,7 +1,11 @@
-"""A source's bytes in order, from a local path or any fsspec URL, decompressed. Knows no records and no encodings."""
+"""A source's bytes in order, from a local path, a web server or any fsspec URL, decompressed.
+
+Knows no records and no encodings.
+"""
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +15,8 @@ from storage.errors import SourceUnavailableError
 from storage.sources.decompression import decompressed
 from storage.sources.faults import BrokenStreamError
 from storage.sources.record import Compression
+from storage.sources.web_file import WebFile
+from storage.sources.web_request import is_web
 
 #: Bytes read at a time; what a reader holds besides the record it is in.
 CHUNK_BYTES = 1024 * 1024
@@ -21,7 +27,7 @@ _READ_AHEAD_BYTES = 128 * 1024
 
 
 def is_url(uri: str) -> bool:
-    """Tell whether fsspec opens this, not the file system."""
+    """Tell whether a server, or what else fsspec knows, is asked for this, not the file system."""
     return "://" in uri
 
 
@@ -54,6 +60,8 @@ def open_binary(uri: str, buffer_bytes: int = 0) -> BinaryIO:
     with unavailable_is_transient(uri):
         if not is_url(uri):
             return open(uri, "rb", buffering=buffer_bytes)  # noqa: PTH123 - the caller closes
+        if is_web(uri):
+            return io.BufferedReader(WebFile(uri), _READ_AHEAD_BYTES)
         filesystem, path = open_filesystem(uri)
         return cast(BinaryIO, filesystem.open(path, "rb"))
 

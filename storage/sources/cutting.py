@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from storage.sources.byte_stream import unavailable_is_transient
 from storage.sources.csv_frames import DELIMITERS, frame_records
 from storage.sources.csv_table import read_header
 from storage.sources.encodings import source_encoding
@@ -11,6 +12,7 @@ from storage.sources.formats import DOCUMENT_FORMATS, TABLE_FORMATS
 from storage.sources.frame import NO_END
 from storage.sources.parquet_file import BrokenParquetError, opened_parquet, row_groups
 from storage.sources.record import ReaderOptions
+from storage.sources.web_request import file_state, is_web
 from storage.sources.window import window_at
 
 #: A source in one piece, from its beginning to wherever it ends.
@@ -21,10 +23,11 @@ def cut(uri: str, size: int, options: ReaderOptions, shard_bytes: int) -> list[t
     """Return ranges `(offset, length)` of about `shard_bytes` each that cover a source of `size` bytes.
 
     Lines are cut anywhere, since a range reads the records that start in it; CSV only at the start of records, which
-    costs one pass; Parquet between row groups, in rows. What cannot be cut is `[(0, -1)]`: one document a file, and
-    compressed sources. Raises `SourceUnavailableError`.
+    costs one pass; Parquet between row groups, in rows. What cannot be cut is `[(0, -1)]`: one document a file,
+    compressed sources, and files of a web server that gives them from the beginning on alone, or does not say when they
+    have changed. Raises `SourceUnavailableError`.
     """
-    if options.format in DOCUMENT_FORMATS or options.compression:
+    if options.format in DOCUMENT_FORMATS or options.compression or not _is_divisible(uri):
         return [WHOLE]
     if options.format == "parquet":
         return _row_ranges(uri, options, shard_bytes)
@@ -33,6 +36,15 @@ def cut(uri: str, size: int, options: ReaderOptions, shard_bytes: int) -> list[t
     if options.format in TABLE_FORMATS:
         return _ranges(_record_starts(uri, options, shard_bytes), size)
     return _ranges(range(shard_bytes, size, shard_bytes), size)
+
+
+def _is_divisible(uri: str) -> bool:
+    if not is_web(uri):
+        return True
+    with unavailable_is_transient(uri):
+        state = file_state(uri)
+    # Without a version, each look whether it has changed reads all of it.
+    return state.has_ranges and bool(state.version)
 
 
 def _ranges(inner_starts: Iterable[int], end: int) -> list[tuple[int, int]]:
@@ -58,7 +70,7 @@ def _row_ranges(uri: str, options: ReaderOptions, shard_bytes: int) -> list[tupl
     rows = filled_bytes = 0
     try:
         with opened_parquet(uri, options) as parquet:
-            for group in row_groups(parquet, options):
+            for group in row_groups(uri, parquet, options):
                 if filled_bytes and filled_bytes + group.text_bytes > shard_bytes:
                     starts.append(group.first)
                     filled_bytes = 0

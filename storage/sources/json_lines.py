@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from storage.sources.encodings import decode
 from storage.sources.faults import BROKEN_JSON, NOT_AN_OBJECT, FaultError
@@ -11,6 +12,11 @@ from storage.sources.record import ReaderOptions, Record
 from storage.sources.values import MISSING, make_record
 
 _JSON_BLANKS = " \t\r\n"
+#: Brackets in brackets that are still read. Python's parser takes as many as the stack has room for, which is not the
+#: same everywhere: what is a document in one process must be one in every other.
+MOST_NESTED = 200
+#: Brackets, and the strings in which they mean nothing.
+_BRACKETS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]')
 
 
 class JsonLines:
@@ -36,10 +42,22 @@ class JsonLines:
 
 
 def _parse(line: str) -> object:
+    if line.count("{") + line.count("[") > MOST_NESTED and _is_too_deep(line):
+        raise FaultError(BROKEN_JSON, f"brackets in brackets more than {MOST_NESTED} deep")
     try:
         return json.loads(line)
     except json.JSONDecodeError as error:
         raise FaultError(BROKEN_JSON, f"{error.msg} at character {error.pos + 1} of the line") from error
-    except (ValueError, RecursionError) as error:
-        # A number of thousands of digits, or brackets in brackets without end.
+    except ValueError as error:
+        # A number of thousands of digits.
         raise FaultError(BROKEN_JSON, str(error)) from error
+
+
+def _is_too_deep(line: str) -> bool:
+    depth = 0
+    for match in _BRACKETS.finditer(line):
+        bracket = match.group()
+        depth += (bracket in "[{") - (bracket in "]}")
+        if depth > MOST_NESTED:
+            return True
+    return False

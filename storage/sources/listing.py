@@ -18,7 +18,7 @@ from storage.sources.listing_options import (
     stdin_options,
     text_option_fault,
 )
-from storage.sources.local_checks import LocalChecks
+from storage.sources.local_checks import LocalChecks, columns_checked
 from storage.sources.local_listing import LocalListing, Seen
 from storage.sources.remote_listing import RemoteListing
 from storage.sources.source_stamp import source_stamp
@@ -54,6 +54,8 @@ def _spooled(inputs: Sequence[str], options: ListingOptions, faults: Faults, std
         faults.add(fault)
         return None
     uri = str(spool_stdin(stdin_dir, found.format))
+    if not columns_checked(uri, found, faults):
+        return None
     # Each content is a source of its own: what came in earlier stays.
     return ListedSource(uri, uri, *source_stamp(uri), found)
 

@@ -8,9 +8,10 @@ from posixpath import basename, splitext
 from typing import Literal
 
 from storage.errors import UsageError
+from storage.limits import DEFAULT_MAX_RECORD_BYTES
 from storage.sources.encodings import AUTO, ENCODINGS, encoding_name
 from storage.sources.formats import KNOWN_SUFFIXES, compression_of, format_of
-from storage.sources.record import DEFAULT_MAX_RECORD_BYTES, Compression, Format, ReaderOptions
+from storage.sources.record import Compression, Format, ReaderOptions
 
 #: Faults that one error shows at most.
 _FAULTS_SHOWN = 20

@@ -8,20 +8,34 @@ from contextlib import contextmanager
 from typing import IO, Any, NamedTuple
 
 from storage.errors import SourceUnavailableError
-from storage.sources.byte_stream import is_url, open_binary, open_chunks
+from storage.sources.byte_stream import is_url, open_binary, open_chunks, unavailable_is_transient
 from storage.sources.record import ReaderOptions
+from storage.sources.source_stamp import source_stamp
+from storage.sources.web_request import file_state, is_web
 
 
 class BrokenParquetError(Exception):
     """The file, or a part of it, is no Parquet that can be read."""
 
 
+#: What unpacks to more than this, …
+LARGE_BYTES = 64 * 1024 * 1024
+#: … and to more than so many times its size, is no text but a bomb: text shrinks to a third, or a tenth.
+MOST_SHRUNK = 200
+
+
 class RowGroup(NamedTuple):
-    """A row group: its first row, its rows, and the bytes that its text takes uncompressed."""
+    """A row group: its first row, its rows, the bytes that its text takes unpacked, and what is to be feared of it.
+
+    `dictionary_bytes` is about what the distinct values of a column take that is stored as a dictionary: a row may be
+    as long as all of them. `fault` says why nothing of the group is to be read, empty when it can be.
+    """
 
     first: int
     rows: int
     text_bytes: int
+    dictionary_bytes: int = 0
+    fault: str = ""
 
 
 @contextmanager
@@ -47,7 +61,8 @@ def damage_is_told(uri: str) -> Iterator[None]:
 
     try:
         yield
-    except ArrowException as error:
+    except (ArrowException, ValueError) as error:
+        # ValueError: of a column's name that is not UTF-8.
         raise BrokenParquetError(str(error)) from error
     except OSError as error:
         # pyarrow raises OSError for damaged pages too, but then no system call has failed.
@@ -59,10 +74,14 @@ def damage_is_told(uri: str) -> Iterator[None]:
 
 @contextmanager
 def _seekable(uri: str, options: ReaderOptions) -> Iterator[IO[bytes] | str]:
-    if options.compression:
+    if options.compression or _is_streamed(uri):
         with tempfile.TemporaryFile() as file:
+            most_bytes = _most_unpacked_bytes(uri) if options.compression else 0
             for chunk in open_chunks(uri, options.compression):
                 file.write(chunk)
+                if most_bytes and file.tell() > most_bytes:
+                    message = f"it unpacks to more than {most_bytes} bytes, {MOST_SHRUNK} times its size"
+                    raise BrokenParquetError(message)
             file.seek(0)
             yield file
     elif is_url(uri):
@@ -72,15 +91,62 @@ def _seekable(uri: str, options: ReaderOptions) -> Iterator[IO[bytes] | str]:
         yield uri
 
 
-def row_groups(parquet: Any, options: ReaderOptions) -> Iterator[RowGroup]:
-    """Yield the row groups of an open file in order."""
+def _is_streamed(uri: str) -> bool:
+    """Tell whether a source comes from its beginning on alone."""
+    if not is_web(uri):
+        return False
+    with unavailable_is_transient(uri):
+        return not file_state(uri).has_ranges
+
+
+def _most_unpacked_bytes(uri: str) -> int:
+    return max(LARGE_BYTES, MOST_SHRUNK * source_stamp(uri)[0])
+
+
+def row_groups(uri: str, parquet: Any, options: ReaderOptions) -> list[RowGroup]:
+    """Return the row groups of an open file in order; raises `BrokenParquetError`."""
+    groups: list[RowGroup] = []
     first = 0
-    for number in range(parquet.num_row_groups):
-        group = parquet.metadata.row_group(number)
-        yield RowGroup(first, group.num_rows, _text_bytes(group, options.text_field))
-        first += group.num_rows
+    with damage_is_told(uri):
+        for number in range(parquet.num_row_groups):
+            groups.append(_row_group(parquet.metadata.row_group(number), first, options))
+            first += groups[-1].rows
+    if first != parquet.metadata.num_rows:
+        message = f"its metadata name {parquet.metadata.num_rows} rows, and its row groups {first}"
+        raise BrokenParquetError(message)
+    return groups
 
 
-def _text_bytes(group: Any, text_field: str) -> int:
-    columns = (group.column(number) for number in range(group.num_columns))
-    return sum(column.total_uncompressed_size for column in columns if column.path_in_schema == text_field)
+def _row_group(group: Any, first: int, options: ReaderOptions) -> RowGroup:
+    columns = {column.path_in_schema: column for column in map(group.column, range(group.num_columns))}
+    wanted = [columns[name] for name in (options.text_field, options.key_field) if name in columns]
+    text = columns.get(options.text_field)
+    for column in wanted:
+        sizes = (group.num_rows, column.total_compressed_size, column.total_uncompressed_size)
+        # Believed, such numbers would be read for ever, or in no batch at all.
+        if min(sizes) < 0 or column.num_values != group.num_rows:
+            message = f"column {column.path_in_schema} has {column.num_values} values and sizes {sizes}"
+            raise BrokenParquetError(message)
+    return RowGroup(
+        first,
+        group.num_rows,
+        text.total_uncompressed_size if text else 0,
+        max(map(_dictionary_bytes, wanted), default=0),
+        next(filter(None, map(_bomb_fault, wanted)), ""),
+    )
+
+
+def _bomb_fault(column: Any) -> str:
+    packed, unpacked = column.total_compressed_size, column.total_uncompressed_size
+    if unpacked <= max(LARGE_BYTES, MOST_SHRUNK * packed):
+        return ""
+    return f"column {column.path_in_schema} unpacks from {packed} to {unpacked} bytes, more than {MOST_SHRUNK} times"
+
+
+def _dictionary_bytes(column: Any) -> int:
+    if not column.has_dictionary_page or not column.total_compressed_size:
+        return 0
+    packed = max(0, column.data_page_offset - (column.dictionary_page_offset or 0))
+    # Twice, since a dictionary of long values shrinks better than the numbers that follow it.
+    about = 2 * packed * column.total_uncompressed_size // column.total_compressed_size
+    return int(min(column.total_uncompressed_size, about))

@@ -14,6 +14,8 @@ from storage.sources.values import MISSING, make_record
 #: Bytes of text that a batch of rows should have, and rows that it has at most.
 _BATCH_BYTES = 2 * 1024 * 1024
 _BATCH_ROWS = 1024
+#: Bytes of text that a batch of rows may have where each repeats the longest value of a dictionary.
+_REPEATED_BYTES = 256 * 1024 * 1024
 
 
 def read_rows(uri: str, options: ReaderOptions, offset: int, length: int) -> Iterator[Record | BadRecord]:
@@ -24,7 +26,7 @@ def read_rows(uri: str, options: ReaderOptions, offset: int, length: int) -> Ite
     end = end_of(offset, length)
     try:
         with opened_parquet(uri, options) as parquet:
-            for number, group in enumerate(row_groups(parquet, options)):
+            for number, group in enumerate(row_groups(uri, parquet, options)):
                 if group.first < end and group.first + group.rows > offset:
                     yield from _Group(uri, options, parquet, number, group).read(offset, end)
     except BrokenStreamError as error:
@@ -52,6 +54,10 @@ class _Group:
     def read(self, offset: int, end: int) -> Iterator[Record | BadRecord]:
         group = self._group
         row = group.first
+        if group.fault:
+            if row >= offset:
+                yield BadRecord(row, group.rows, TOO_LONG, group.fault, line=row + 1)
+            return
         batches = self._batches()
         while row < end:
             try:
@@ -73,6 +79,8 @@ class _Group:
         columns = [name for name in self._names if name in wanted]
         row_bytes = self._group.text_bytes // max(1, self._group.rows) + 1
         batch_rows = min(_BATCH_ROWS, _BATCH_BYTES // row_bytes + 1)
+        if self._group.dictionary_bytes:
+            batch_rows = min(batch_rows, _REPEATED_BYTES // self._group.dictionary_bytes + 1)
         batches: Iterator[Any] = self._parquet.iter_batches(
             batch_size=batch_rows, row_groups=[self._number], columns=columns, use_threads=False
         )

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Literal
 
+from storage.limits import DEFAULT_MAX_RECORD_BYTES
+
 Format = Literal["txt", "lines", "jsonl", "csv", "tsv", "parquet", "thucnews"]
 Compression = Literal["", "gz", "zst", "bz2"]
 
-#: Records longer than this, in bytes as they stand in the source, become dead letters.
-DEFAULT_MAX_RECORD_BYTES = 16 * 1024 * 1024
 #: Longest key of a document, in characters; four bytes each still fit a B-tree page of PostgreSQL.
 MAX_KEY_CHARS = 512
 

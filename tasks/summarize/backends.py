@@ -22,7 +22,13 @@ WITHOUT_MODEL: dict[str, Callable[[Length, int | None], AnyBackend]] = {
 
 
 def load_summarizer(
-    which: Path | str, device: str, dtype: torch.dtype, *, length: str, max_chars: int | None
+    which: Path | str,
+    device: str,
+    dtype: torch.dtype,
+    *,
+    length: str,
+    max_chars: int | None,
+    beams: int | None = None,
 ) -> AnyBackend:
     """Load the summarizer `lead` or `textrank`, one of our model directories, or another program's checkpoint.
 
@@ -34,7 +40,7 @@ def load_summarizer(
     if not is_model(which) and (which / CONFIG).is_file():
         from tasks.summarize.seq2seq_backend import open_seq2seq  # noqa: PLC0415 - loads transformers
 
-        return open_seq2seq(which, device, dtype, named, max_chars)
+        return open_seq2seq(which, device, dtype, named, max_chars, num_beams=beams)
     model = open_model(which)
     loader = _loader(model)
     return loader(model, device, dtype, named, max_chars)
@@ -56,7 +62,13 @@ def _loader(model: ModelDirectory) -> Callable[..., AnyBackend]:
 
 
 def load_served(
-    endpoint: str, served_model: str, access: Mapping[str, Any], *, length: str, max_chars: int | None
+    endpoint: str,
+    served_model: str,
+    access: Mapping[str, Any],
+    *,
+    length: str,
+    max_chars: int | None,
+    chat_template_kwargs: Mapping[str, Any] | None = None,
 ) -> AnyBackend:
     """Return the summarizer that asks a server for its summaries, in the way of an `EndpointAccess`.
 
@@ -66,7 +78,8 @@ def load_served(
     from tasks.summarize.openai_backend import open_openai  # noqa: PLC0415
 
     try:
-        return open_openai(Endpoint(endpoint, served_model, **access), length_named(length), max_chars)
+        served = Endpoint(endpoint, served_model, **access, chat_template_kwargs=chat_template_kwargs)
+        return open_openai(served, length_named(length), max_chars)
     except ValueError as error:
         message = f"--endpoint: {error}"
         raise ModelDirectoryError(message) from error

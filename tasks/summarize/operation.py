@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from tasks.nn.backend import AnyBackend
 
 LENGTHS = ("title", "short", "long")
+#: Parameters that are there only if the user gave them.
+OPTIONAL = ("beams", "chat_template_kwargs")
+#: More of them only cost memory.
+MAX_BEAMS = 64
 #: What needs no model directory: two algorithms, and a model that somebody else serves.
 WITHOUT_DIRECTORY = ("lead", "textrank", "openai")
 #: The model that comes along for one line, and the one for several sentences.
@@ -41,7 +46,10 @@ class SummarizeOperation:
     uses_model = True
 
     def parameters(self, options: Mapping[str, Any], intake: Intake) -> dict[str, Any]:
-        """Check the options models, backend, length, max_chars and endpoint; raises `UsageError`."""
+        """Check the options that make a summary what it is; raises `UsageError`.
+
+        They are models, backend, length, max_chars, endpoint, chat_template_kwargs and beams.
+        """
         length = options.get("length") or "title"
         if length not in LENGTHS:
             message = f"--length is one of {', '.join(LENGTHS)}, not {length!r}"
@@ -53,15 +61,19 @@ class SummarizeOperation:
         common = {"length": length, "max_chars": None if max_chars is None else int(max_chars)}
         backend = options.get("backend")
         named = list(options.get("models") or ())
+        if backend != "openai" and options.get("chat_template_kwargs") is not None:
+            message = "--chat-template-kwargs is for --backend openai; leave it out"
+            raise UsageError(message)
         if backend in WITHOUT_DIRECTORY:
-            return {**common, "backend": backend, **_served(backend, named, options.get("endpoint"))}
+            _check_beams(options, backend)
+            return {**common, "backend": backend, **_served(backend, named, options)}
         chosen = choose_model(intake, "summarizer", named, default_directory(length))
         if backend is not None and backend != chosen.backend:
             message = (
                 f"--backend {backend}: the model at {chosen.path} is one for {chosen.backend}; leave one of them out"
             )
             raise UsageError(message)
-        return {**common, "backend": chosen.backend, "model": chosen.digest}
+        return {**common, "backend": chosen.backend, "model": chosen.digest, **_check_beams(options, chosen.backend)}
 
     def identity(self, parameters: Mapping[str, Any]) -> Mapping[str, str]:  # noqa: ARG002 - all of it is in them
         """Return nothing more: the parameters hold the model's digest."""
@@ -76,7 +88,7 @@ class SummarizeOperation:
         from tasks.nn.model_directory import ModelDirectoryError  # noqa: PLC0415
         from tasks.summarize.backends import load_served, load_summarizer  # noqa: PLC0415
 
-        options = {"length": parameters["length"], "max_chars": parameters["max_chars"]}
+        options = {name: parameters[name] for name in ("length", "max_chars", *OPTIONAL) if name in parameters}
         digest = parameters.get("model")
         built_in = (DEFAULT_TITLE, DEFAULT_EXTRACT)
         which = find_directory(workplace.engine, digest, built_in) if digest else parameters["backend"]
@@ -98,9 +110,24 @@ class SummarizeOperation:
         summaries.save(connection, fingerprint, backend.digest, made)
 
 
-def _served(backend: str, named: Sequence[str], endpoint: str | None) -> dict[str, str]:
+def _check_beams(options: Mapping[str, Any], backend: str) -> dict[str, int]:
+    """Return the number of beams, if one was given; it is no parameter otherwise, and the fingerprint what it was."""
+    beams = options.get("beams")
+    if beams is None:
+        return {}
+    if backend != "seq2seq":
+        message = f"--beams is for a --model that is an encoder-decoder, not for {backend}; leave it out"
+        raise UsageError(message)
+    if not 1 <= int(beams) <= MAX_BEAMS:
+        message = f"--beams is 1 to {MAX_BEAMS}, not {beams}"
+        raise UsageError(message)
+    return {"beams": int(beams)}
+
+
+def _served(backend: str, named: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
     if backend != "openai":
         return {}
+    endpoint = options.get("endpoint")
     if not endpoint or len(named) != 1:
         message = "--backend openai asks a server: name it by --endpoint URL, and the model that it serves by --model"
         raise UsageError(message)
@@ -109,7 +136,22 @@ def _served(backend: str, named: Sequence[str], endpoint: str | None) -> dict[st
         # The address itself is not repeated: a password may stand in it.
         message = "--endpoint: write for example http://127.0.0.1:8000/v1; a key belongs into HANMILL_ENDPOINT_KEY"
         raise UsageError(message)
-    return {"endpoint": endpoint, "served_model": named[0]}
+    return {"endpoint": endpoint, "served_model": named[0], **_template_kwargs(options.get("chat_template_kwargs"))}
+
+
+def _template_kwargs(given: str | Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what the server's template gets, if anything was given."""
+    if given is None:
+        return {}
+    try:
+        switches = json.loads(given) if isinstance(given, str) else dict(given)
+    except ValueError as error:
+        message = f"--chat-template-kwargs is no JSON: {error}; write for example '{{\"enable_thinking\": false}}'"
+        raise UsageError(message) from error
+    if not isinstance(switches, dict):
+        message = f"--chat-template-kwargs is a JSON object, not {given}"
+        raise UsageError(message)
+    return {"chat_template_kwargs": switches}
 
 
 OPERATION = SummarizeOperation()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from storage.sources import MAX_KEY_CHARS, BadRecord, ReaderOptions, Record, read
+from storage.sources.json_lines import MOST_NESTED
 
 PLAIN = ReaderOptions("jsonl")
 KEYED = ReaderOptions("jsonl", key_field="id")
@@ -105,3 +106,24 @@ def test_inside_a_range_the_line_is_not_known(tmp_path: Path) -> None:
     (bad,) = read(str(path), PLAIN, 3, -1)
     assert isinstance(bad, BadRecord)
     assert bad.line is None
+
+
+@pytest.mark.parametrize(("inner", "is_document"), [(MOST_NESTED - 1, True), (MOST_NESTED, False)])
+def test_how_deep_brackets_may_be_nested_does_not_depend_on_the_stack(
+    tmp_path: Path, inner: int, is_document: bool
+) -> None:
+    line = b'{"text":"a","n":' + b"[" * inner + b"]" * inner + b"}"
+
+    def read_from(depth: int) -> list[Record | BadRecord]:
+        return read_from(depth - 1) if depth else _read(tmp_path, line)
+
+    for depth in (0, 500):
+        (item,) = read_from(depth)
+        assert isinstance(item, Record) is is_document
+        assert is_document or (isinstance(item, BadRecord) and item.reason == "broken_json")
+
+
+def test_brackets_in_strings_and_beside_each_other_nest_nothing(tmp_path: Path) -> None:
+    line = json.dumps({"text": '[{"\\' * MOST_NESTED, "spans": [[1, 2]] * MOST_NESTED}).encode()
+    (record,) = _read(tmp_path, line)
+    assert isinstance(record, Record)

@@ -267,6 +267,12 @@ def test_standard_input_has_the_format_that_is_given(tmp_path: Path, monkeypatch
     assert (source.options.format, source.uri[-6:]) == ("jsonl", ".jsonl")
 
 
+def test_a_table_from_standard_input_must_have_its_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _give_stdin(monkeypatch, "标题,正文\n甲,乙\n".encode())
+    with pytest.raises(UsageError, match="has no column 'text'; its columns are: 标题, 正文"):
+        _list(["-"], ListingOptions(input_format="csv"), tmp_path)
+
+
 def test_urls_are_listed_by_fsspec(memory: fsspec.AbstractFileSystem) -> None:
     for name in ("/d/a.jsonl", "/d/sub/b.txt", "/d/.hidden/c.txt", "/d/e.doc"):
         memory.pipe(name, '{"text":"甲"}\n'.encode())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -11,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from storage.sources import BadRecord, ReaderOptions, Record, content_digest, cut, line_number, read, record_offsets
+from storage.sources.parquet_file import LARGE_BYTES, BrokenParquetError, _row_group
 
 PLAIN = ReaderOptions("parquet")
 TEXTS = [f"第{number}篇" * 20 for number in range(2500)]
@@ -88,6 +91,15 @@ def test_what_is_no_parquet_is_one_dead_letter(tmp_path: Path, data: bytes) -> N
     assert cut(str(path), 10**9, PLAIN, 1) == [(0, -1)]
 
 
+def test_a_column_whose_name_is_no_text_is_damage(tmp_path: Path) -> None:
+    uri = _write(tmp_path / "a.parquet", {"text": ["甲"], "other": ["乙"]})
+    data = Path(uri).read_bytes()
+    Path(uri).write_bytes(data.replace(b"other", b"oth\xffr"))
+    (record,) = read(uri, ReaderOptions("parquet"))
+    assert isinstance(record, BadRecord)
+    assert record.reason == "broken_parquet"
+
+
 def test_compressed_parquet_is_read_from_a_copy(tmp_path: Path) -> None:
     plain = Path(_write(tmp_path / "a.parquet", {"text": TEXTS}))
     packed = tmp_path / "a.parquet.gz"
@@ -98,3 +110,55 @@ def test_compressed_parquet_is_read_from_a_copy(tmp_path: Path) -> None:
     (bad,) = read(str(packed), options)
     assert isinstance(bad, BadRecord)
     assert bad.reason == "truncated"
+
+
+def test_a_value_that_unpacks_to_far_more_than_its_size_is_not_unpacked(tmp_path: Path) -> None:
+    uri = str(tmp_path / "a.parquet")
+    texts = ["甲", "x" * (LARGE_BYTES + 1), "乙"]
+    pq.write_table(pa.table({"text": texts}), uri, row_group_size=1, compression="zstd")
+    first, bomb, last = read(uri, PLAIN)
+    assert isinstance(bomb, BadRecord)
+    assert (bomb.reason, bomb.offset, bomb.length) == ("too_long", 1, 1)
+    assert "more than 200 times" in bomb.detail
+    assert isinstance(first, Record)
+    assert isinstance(last, Record)
+
+
+def test_a_compressed_parquet_that_unpacks_without_end_is_given_up(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet.gz"
+    path.write_bytes(gzip.compress(b"\0" * (LARGE_BYTES + 2 * 1024**2)))
+    (bad,) = read(str(path), ReaderOptions("parquet", "gz"))
+    assert isinstance(bad, BadRecord)
+    assert bad.reason == "broken_parquet"
+    assert "times its size" in bad.detail
+
+
+def test_rows_that_repeat_one_long_value_are_read_a_few_at_a_time(tmp_path: Path) -> None:
+    value = "文" * 400_000
+    path = tmp_path / "a.parquet"
+    repeated = pa.DictionaryArray.from_arrays(pa.array([0] * 2000, pa.int32()), pa.array([value]))
+    pq.write_table(pa.table({"text": repeated}), path)
+    before = pa.total_allocated_bytes()
+    most = 0
+    for record in islice(read(str(path), PLAIN), 60):
+        assert isinstance(record, Record)
+        most = max(most, pa.total_allocated_bytes() - before)
+    assert 0 < most < 512 * 1024**2
+
+
+def test_metadata_that_are_damaged_behind_the_schema_are_told(tmp_path: Path) -> None:
+    uri = _write(tmp_path / "a.parquet", {"text": ["甲"], "other": ["乙"]})
+    data = Path(uri).read_bytes()
+    # The last mention of the column is the one among the metadata of its row group.
+    head, _, tail = data.rpartition(b"other")
+    at = head.rpartition(b"other")
+    Path(uri).write_bytes(at[0] + b"oth\xffr" + at[2] + b"other" + tail)
+    found = list(read(uri, PLAIN))
+    assert [type(item) for item in found] == [BadRecord]
+
+
+def test_a_file_that_names_more_rows_than_it_has_values_is_told_at_once(tmp_path: Path) -> None:
+    uri = _write(tmp_path / "a.parquet", {"text": ["甲", "乙", "丙"]}, group_rows=3)
+    group = SimpleNamespace(num_rows=2**40, num_columns=1, column=pq.ParquetFile(uri).metadata.row_group(0).column)
+    with pytest.raises(BrokenParquetError, match="has 3 values"):
+        _row_group(group, 0, PLAIN)
