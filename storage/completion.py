@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from storage import job_ledger, progress
+from storage import equation, job_ledger, progress
 from storage.documents import count_shadowed
 from storage.engine import AnyRow
 from storage.partial_counts import done_shards
@@ -79,9 +79,13 @@ def _end_merging(connection: Connection, job: AnyRow) -> bool:
 
 
 def _end(connection: Connection, job_id: int, before: JobState, values: dict[str, Any]) -> bool:
-    """End a job whose shards have all ended, and count them once more: its figures are final now."""
+    """End a job whose shards have all ended, count them once more, and hold the sums against what stands in SQL."""
     if not job_ledger.end_job(connection, job_id, before, values):
         return False
     for fault in progress.settle(connection, job_id):
         logger.error("progress.repaired", extra={"job": job_id, "fault": fault})
+    faults = equation.faults(connection, connection.execute(select(jobs).where(jobs.c.id == job_id)).one())
+    if faults:
+        job_ledger.note_reason(connection, job_id, f"its figures do not add up: {'; '.join(faults)}")
+        logger.error("job.figures_differ", extra={"job": job_id, "faults": faults})
     return True

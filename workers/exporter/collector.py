@@ -176,6 +176,8 @@ def _own(parts: Iterable[Part[Any]], found: Mapping[str, object]) -> Iterator[Me
 def _standing(ledger: Ledger) -> Iterator[Metric]:
     jobs = {(operation, state.lower()): number for (operation, state), number in ledger.jobs.items()}
     yield _gauge("jobs", "Jobs, ended ones too.", ["operation", "state"], jobs)
+    meaning = "Finished jobs whose documents in are not results + identical + replaced + dead letters."
+    yield _gauge("jobs_not_adding_up", meaning, [], {(): ledger.wrong_jobs})
     none = {(operation, str(state)): 0 for operation in OPERATION_MODULES for state in UNFINISHED_SHARD_STATES}
     shards = {
         (operation, _queue_of(operation), state.lower()): number

@@ -10,6 +10,7 @@ from typing import Any
 from storage import metrics
 from storage.broker_state import BrokerHealth, RedisState
 from storage.engine import Engine, reading
+from storage.equation import jobs_that_do_not_add_up
 from storage.errors import TransientError
 from storage.metrics import Progress, Waiting
 from storage.metrics_history import AttemptHistory, Durations, RunHistory
@@ -40,6 +41,8 @@ class Ledger:
     totals: Sequence[OperationTotals]
     letters: Mapping[str, int]
     schedules: Sequence[Lateness]
+    #: Finished jobs whose figures do not add up.
+    wrong_jobs: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ class LedgerSource:
                 totals_by_operation(connection),
                 metrics.standing_letters(connection),
                 lateness(connection),
+                len(jobs_that_do_not_add_up(connection)),
             )
 
     def read_history(self) -> History:

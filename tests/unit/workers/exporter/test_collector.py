@@ -75,6 +75,11 @@ def test_what_was_done_is_counted_by_operation_and_what_was_not_is_zero() -> Non
     assert found[key("hanmill_shards", operation="count", queue="hanmill.cpu", state="queued")] == 0
 
 
+def test_jobs_whose_figures_do_not_add_up_are_counted() -> None:
+    assert Deployment().scrape()[key("hanmill_jobs_not_adding_up")] == 0
+    assert Deployment(ledger=ledger(wrong_jobs=2)).scrape()[key("hanmill_jobs_not_adding_up")] == 2
+
+
 def test_a_part_that_is_away_takes_nothing_else_along() -> None:
     found = Deployment(ledger=None, history=None).scrape()
     assert found[key("hanmill_up", part="ledger")] == 0
