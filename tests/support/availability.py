@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -12,10 +13,21 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def give_up(reason: str) -> NoReturn:
-    """Skip the test with a reason, or fail it when HANMILL_TEST_REQUIRE_ALL is 1."""
+    """Skip the test, or all of the module that asks, with a reason; or fail it when HANMILL_TEST_REQUIRE_ALL is 1."""
     if os.environ.get("HANMILL_TEST_REQUIRE_ALL") == "1":
         pytest.fail(f"{reason}, and HANMILL_TEST_REQUIRE_ALL=1 wants every test to run", pytrace=False)
-    pytest.skip(reason)
+    # A module may ask while it is collected.
+    pytest.skip(reason, allow_module_level=True)
+
+
+def need_module(name: str) -> Any:
+    """Return a library that an extra brings; where it is missing, give up the test, or all tests of a module."""
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        give_up(f"{name} is not installed")
 
 
 def find_test_data() -> Path | None:

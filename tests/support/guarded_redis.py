@@ -41,8 +41,8 @@ class GuardedRedis:
         """Return a PATH on which its programs come first."""
         return f"{self.programs}{os.pathsep}{os.environ['PATH']}"
 
-    def start(self, password: str, following: str = "") -> None:
-        """Start it with one password, or with the next one beside it."""
+    def start(self, password: str, following: str = "", tls: tuple[Path, Path] | None = None) -> None:
+        """Start it with one password, or with the next one beside it; by TLS alone with a certificate and its key."""
         deploy = REPOSITORY / "deploy" / "redis"
         environment = {
             **os.environ,
@@ -52,7 +52,7 @@ class GuardedRedis:
             "REDIS_USERS_FILE": str(self.directory / "users.acl"),
             "REDIS_CONFIGURATION": str(deploy / "redis.conf"),
         }
-        self._run([str(deploy / "start-redis"), *self._place()], environment)
+        self._run([str(deploy / "start-redis"), *self._place(), *(self._tls(*tls) if tls else ())], environment)
 
     def start_plain(self) -> None:
         """Start one whose administrator needs no password, as somebody else's may be set up."""
@@ -60,6 +60,10 @@ class GuardedRedis:
 
     def _place(self) -> list[str]:
         return ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.directory)]
+
+    def _tls(self, certificate: Path, key: Path) -> list[str]:
+        options = ["--port", "0", "--tls-port", str(self.port), "--tls-auth-clients", "no"]
+        return [*options, "--tls-cert-file", str(certificate), "--tls-key-file", str(key)]
 
     def _run(self, command: list[str], environment: dict[str, str]) -> None:
         with (self.directory / "log").open("ab") as log:

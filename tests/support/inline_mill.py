@@ -29,7 +29,7 @@ class InlineMill:
         """Take messages, as the queue would."""
         self.messages += [(shard_id, job_id) for shard_id in shard_ids]
 
-    def submit(self, inputs: Sequence[Path], corpus: str, *operations: str, **order: Any) -> Submitted:
+    def submit(self, inputs: Sequence[Path | str], corpus: str, *operations: str, **order: Any) -> Submitted:
         """Submit an order; nothing runs yet."""
         values: dict[str, Any] = {"options": {}, "listing": ListingOptions(), **order}
         names = [str(path) for path in inputs]
@@ -45,7 +45,7 @@ class InlineMill:
             for touched in {end.held.job_id for end in ends} or {job_id}:
                 dispatch_job(self.parts, self, touched)
 
-    def run(self, inputs: Sequence[Path], corpus: str, *operations: str, **order: Any) -> list[int]:
+    def run(self, inputs: Sequence[Path | str], corpus: str, *operations: str, **order: Any) -> list[int]:
         """Submit an order, do it, and return the ids of its jobs."""
         submitted = self.submit(inputs, corpus, *operations, **order)
         self.work()

@@ -26,6 +26,12 @@ def serial_counts(texts: Iterable[str], *, hmm: bool = True) -> Counts:
     return {word: (count, documents[word]) for word, count in counts.items()}
 
 
+def serial_tokens(texts: Iterable[str], *, hmm: bool = True) -> Iterator[list[str]]:
+    """Yield the tokens of every text."""
+    jieba = import_jieba()
+    return (jieba.lcut(text, HMM=hmm) for text in texts)
+
+
 def added(*parts: Counts) -> Counts:
     """Return the sum of several counts."""
     total: Counts = {}

@@ -17,14 +17,14 @@ from tests.support.availability import give_up
 
 @contextmanager
 def tls_in_front(redis_url: str, directory: Path) -> Iterator[tuple[int, Path]]:
-    """Listen with TLS for a Redis on a unix socket; yields the port and the file of the certificate to trust."""
-    certificate, key = _certificate(directory)
+    """Listen with TLS for a Redis on a unix socket or a port; yields the port and the certificate to trust."""
+    certificate, key = make_certificate(directory)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    proxy = _Proxy(urlsplit(redis_url).path)
+    proxy = _Proxy(redis_url)
     server = asyncio.run_coroutine_threadsafe(
         asyncio.start_server(proxy.serve, "127.0.0.1", 0, ssl=context), loop
     ).result()
@@ -37,7 +37,8 @@ def tls_in_front(redis_url: str, directory: Path) -> Iterator[tuple[int, Path]]:
         loop.close()
 
 
-def _certificate(directory: Path) -> tuple[Path, Path]:
+def make_certificate(directory: Path) -> tuple[Path, Path]:
+    """Return the files of a certificate for 127.0.0.1, and of its key."""
     program = which("openssl")
     if program is None:
         give_up("there is no openssl on the PATH to make a certificate with")
@@ -49,12 +50,20 @@ def _certificate(directory: Path) -> tuple[Path, Path]:
 
 
 class _Proxy:
-    def __init__(self, socket_path: str) -> None:
-        self._socket_path = socket_path
+    def __init__(self, redis_url: str) -> None:
+        self._place = urlsplit(redis_url)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        inner_reader, inner_writer = await asyncio.open_unix_connection(self._socket_path)
-        await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer))
+        if self._place.port:
+            inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._place.port)
+        else:
+            inner_reader, inner_writer = await asyncio.open_unix_connection(self._place.path)
+        try:
+            await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer))
+        finally:
+            # At once, also where the other side broke off in the middle of a handshake.
+            writer.transport.abort()
+            inner_writer.transport.abort()
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -71,3 +80,6 @@ async def _end(server: asyncio.Server) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    # What was broken off is told so in the next rounds of the loop.
+    for _ in range(3):
+        await asyncio.sleep(0)

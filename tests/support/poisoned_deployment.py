@@ -1,0 +1,41 @@
+"""A deployment whose workers can be poisoned by the words of `poison/sitecustomize.py`, until it is mended."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from storage import dead_letters
+from storage.engine import reading
+from tests.support.deployment import Deployment
+
+POISON = Path(__file__).with_name("poison")
+
+
+class PoisonedDeployment(Deployment):
+    """Its workers suffer from poison as long as `is_mended` is false; its shards are tried twice, with short limits."""
+
+    def __init__(self, home: Path, database_url: str, broker_url: str, **settings: Any) -> None:
+        """Every setting can be given."""
+        limits = {"max_failures": 2, "max_losses": 2, "stall_limit_s": 3.0, "frozen_limit_s": 2.5}
+        super().__init__(home, database_url, broker_url, **{"lease_s": 30.0, **limits, **settings})
+        self.is_mended = False
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of a worker."""
+        found = super().environment()
+        return found if self.is_mended else poisoned(found)
+
+    def letters(self, job_id: int) -> dict[str, dict[str, Any]]:
+        """Return the standing dead letters of a job by their keys."""
+        with reading(self.parts.engine) as connection:
+            rows = dead_letters.list_letters(connection, job_id)
+        letters = {str(row["key"]): row for row in rows}
+        assert len(letters) == len(rows), "a document is set aside twice"
+        return letters
+
+
+def poisoned(environment: dict[str, str]) -> dict[str, str]:
+    """Return an environment whose Python processes suffer from poison."""
+    return {**environment, "PYTHONPATH": os.pathsep.join([str(POISON), environment.get("PYTHONPATH", "")]).rstrip(":")}
