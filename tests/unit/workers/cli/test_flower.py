@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("flower")
+from tests.support.availability import REPOSITORY, need_module
 
-from tests.support.availability import REPOSITORY
+need_module("flower")
+
 from tests.support.flower_server import free_port
 from tests.unit.workers.cli.conftest import Invoke
 

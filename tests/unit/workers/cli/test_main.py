@@ -7,7 +7,7 @@ import pytest
 from typer.main import get_command
 
 from tests.unit.workers.cli.conftest import Invoke
-from workers.cli.main import app
+from workers.cli.main import MODULES, app, build_app
 
 #: What takes long to import; none of it is needed to show help.
 HEAVY = ("alembic", "celery", "jieba", "kombu", "pyarrow", "pydantic", "redis", "rich", "sqlalchemy")
@@ -46,7 +46,7 @@ def test_every_command_has_help_and_an_example(command: tuple[str, ...], invoke:
 
 def test_the_commands_are_all_there() -> None:
     names = {line[0] for line in command_lines()}
-    promised = "run submit worker jobs status pause resume cancel retry dead top show export corpora"
+    promised = "run submit worker jobs status pause resume cancel retry dead verify top show export corpora"
     promised += " flower exporter probe schedule bench models train evaluate doctor config db"
     assert names == {*promised.split(), "beat"}
 
@@ -55,3 +55,10 @@ def test_no_command_at_all_shows_help_and_is_wrong_usage(invoke: Invoke) -> None
     shown = invoke()
     assert shown.exit_code == 2
     assert "Commands:" in shown.output
+
+
+def test_every_command_is_found_in_the_module_that_is_named_for_it() -> None:
+    everything = get_command(app).commands  # type: ignore[attr-defined]
+    assert set(MODULES) == set(everything)
+    for name, module in MODULES.items():
+        assert name in get_command(build_app([module])).commands  # type: ignore[attr-defined]

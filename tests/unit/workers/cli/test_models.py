@@ -13,11 +13,12 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from tests.support.availability import need_module
 from workers.cli import model_directories, models
 from workers.cli.edge import EdgeGroup
 
-pytest.importorskip("torch")
-pytest.importorskip("safetensors")
+need_module("torch")
+need_module("safetensors")
 
 from tasks.nn.model_directory import ModelConfig, write_model
 

@@ -28,6 +28,8 @@ GIVEN: dict[str, Any] = {
     "length": Length.SHORT,
     "max_chars": 80,
     "endpoint": None,
+    "chat_template_kwargs": "{}",
+    "beams": 4,
     "text_field": "body",
     "key_field": "id",
     "lines": False,
@@ -57,6 +59,8 @@ def test_the_options_become_an_order_of_plain_values() -> None:
         "length": "short",
         "max_chars": 80,
         "endpoint": None,
+        "chat_template_kwargs": "{}",
+        "beams": 4,
     }
     assert type(order.options["mode"]) is str
     assert order.listing == ListingOptions(

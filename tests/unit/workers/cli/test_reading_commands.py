@@ -113,6 +113,7 @@ def test_status_as_json_and_csv_has_the_figures(poems: Path, invoke: Invoke) -> 
     report = json.loads(invoke("status", 1, "--format", "json").stdout)
     assert (report["documents"], report["results"], report["dead_standing"]) == (4, 3, 1)
     assert report["shards_by_state"] == {"DONE": 2}
+    assert report["adds_up"] is True
     (row,) = csv.DictReader(io.StringIO(invoke("status", 1, "--format", "csv").stdout))
     assert row["state"] == "DONE_WITH_DEAD"
 

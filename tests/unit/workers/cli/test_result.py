@@ -33,6 +33,13 @@ def test_figures_that_do_not_add_up_are_loud() -> None:
     assert "10 documents ≠ 5 results" in fault
 
 
+def test_what_was_found_when_the_job_ended_is_loud_too() -> None:
+    fault = fault_of({**VIEW, "reason": "its figures do not add up: 2 documents are dead by the shards"})
+    assert fault is not None
+    assert "DO NOT ADD UP" in fault
+    assert "2 documents are dead by the shards" in fault
+
+
 def test_a_job_that_failed_says_why() -> None:
     assert fault_of({**VIEW, "state": "FAILED", "reason": "no memory"}) == "job 7 (count) is FAILED: no memory"
 
