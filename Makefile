@@ -24,7 +24,7 @@ HANMILL_TEST_DATA ?= ../shared/data
 export INPUT CORPUS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format readme bench bench-exact models wheel clean
+.PHONY: help setup run test chaos recovery check format readme bench bench-exact fuzz models wheel clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -38,6 +38,12 @@ run: setup ## count, tokenize, summarize and classify the sample corpus, or INPU
 
 test: setup ## run every test but the benchmarks; what was skipped is listed with its reason
 	$(BIN)/python -m pytest -rs --numprocesses=auto --maxprocesses=4 --dist=worksteal $(ARGS)
+
+recovery: setup ## measure how soon work goes on after the death of a process, a worker, Redis: five times each (minutes)
+	HANMILL_TEST_RECOVERIES=5 $(BIN)/python -m pytest -q -s tests/faults/test_recovery.py $(ARGS)
+
+chaos: setup ## play 200 seeded schedules of faults, compare the results (half an hour); SEED=n plays one again
+	$(BIN)/python -m tests.faults.chaos $(if $(SEED),--seed $(SEED),--write) $(ARGS)
 
 check: setup ## lint, formatting, types, layers
 	$(BIN)/ruff check .
@@ -57,6 +63,14 @@ bench: setup ## measure the whole job against the serial reference loop (ARGS="-
 
 bench-exact: setup ## compare the tokens of the fast engine with jieba's on everything in HANMILL_TEST_DATA (minutes)
 	$(BIN)/python -m tests.bench.exact_tokens $(ARGS)
+
+# Two processes at most: a test machine has other things to do. Findings are kept in fuzz-findings/.
+fuzz: setup ## put 100,000 bad files of every format through readers, ledger and SQL (ten minutes; ARGS="--seed 1" plays them again)
+	$(BIN)/python -m tests.fuzz.run --processes 2 $(ARGS)
+	@if $(BIN)/python -c 'import atheris' 2>/dev/null; then mkdir -p fuzz-findings/corpus && \
+	  $(BIN)/python -m tests.fuzz.atheris_target -max_total_time=60 -artifact_prefix=fuzz-findings/ -verbosity=0 \
+	    -print_final_stats=1 fuzz-findings/corpus; \
+	else echo "skipped: atheris is not installed (it has wheels for Linux on x86-64 only)"; fi
 
 models: setup ## train the models that come along anew, from the sets in HANMILL_TEST_DATA (minutes)
 	$(BIN)/python -m tasks.summarize.train_default "$(HANMILL_TEST_DATA)" tasks/summarize/default

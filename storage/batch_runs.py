@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
-from sqlalchemy.sql import func
+from sqlalchemy import Connection, insert
 
+from storage import job_views
+from storage.asking import ConnectionAsker
 from storage.engine import now
 from storage.schema import batch_runs
 
@@ -50,17 +51,4 @@ def save(connection: Connection, run: BatchRun) -> None:
 
 def totals(connection: Connection, fingerprints: Sequence[str]) -> dict[str, dict[str, float]]:
     """Return the sums over all runs of some fingerprints, with `padding_waste` and the rates, by fingerprint."""
-    summed = ("documents", "batches", "tokens", "padded_tokens", "out_of_memory", "elapsed_s", "forward_s", "waiting_s")
-    statement = (
-        select(batch_runs.c.fingerprint, *(func.sum(batch_runs.c[name]).label(name) for name in summed))
-        .where(batch_runs.c.fingerprint.in_(fingerprints))
-        .group_by(batch_runs.c.fingerprint)
-    )
-    found: dict[str, dict[str, float]] = {}
-    for row in connection.execute(statement).mappings():
-        sums = {name: float(row[name]) for name in summed}
-        sums["padding_waste"] = 1 - sums["tokens"] / sums["padded_tokens"] if sums["padded_tokens"] else 0.0
-        sums["documents_per_s"] = sums["documents"] / sums["elapsed_s"] if sums["elapsed_s"] else 0.0
-        sums["tokens_per_s"] = sums["tokens"] / sums["elapsed_s"] if sums["elapsed_s"] else 0.0
-        found[row["fingerprint"]] = sums
-    return found
+    return job_views.run_totals(ConnectionAsker(connection), fingerprints)

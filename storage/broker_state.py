@@ -82,7 +82,7 @@ class RedisState:
             sized = list(zip(tags, sizes.execute(), strict=True))
             small = [tag for tag, size_bytes in sized if size_bytes <= SMALL_MESSAGE_BYTES]
             held = cast("list[bytes | None]", self._client.hmget(UNACKED, small)) if small else []
-        found = Counter(str(json.loads(entry)[2]) for entry in held if entry is not None)
+        found = Counter(_queue_of(entry) for entry in held if entry is not None)
         # Only documents on their way in make a message large, and they need not be moved to be counted.
         found[QUEUE_CONTROL] += len(tags) - len(small)
         return dict(found)
@@ -96,9 +96,17 @@ class RedisState:
             waiting = [cast("list[bytes]", self._client.lrange(queue, 0, -1)) for queue in queues]
             fetched = cast("list[bytes]", self._client.zrangebyscore(UNACKED_INDEX, time.time() - fresh_s, "+inf"))
             held = cast("list[bytes | None]", self._client.hmget(UNACKED, fetched)) if fetched else []
-        found = {_shard_of(json.loads(message)) for messages in waiting for message in messages}
-        found |= {_shard_of(json.loads(entry)[0]) for entry in held if entry is not None}
+        found = {_shard_of(_opened(message)) for messages in waiting for message in messages}
+        found |= {_shard_of(_first_of(_opened(entry))) for entry in held if entry is not None}
         return {shard_id for shard_id in found if shard_id is not None}
+
+    def renew(self, tags: Sequence[str]) -> None:
+        """Have messages count as fetched just now, by the clock that kombu compares with: this machine's.
+
+        What was acknowledged in the meantime, or forgotten by a flush, stays away.
+        """
+        with _reachable():
+            self._client.zadd(UNACKED_INDEX, dict.fromkeys(tags, time.time()), xx=True)
 
     def health(self) -> BrokerHealth:
         """Return how this Redis is set up."""
@@ -121,9 +129,28 @@ class RedisState:
             return True
 
 
-def _shard_of(message: dict[str, Any]) -> int | None:
+def _opened(raw: bytes) -> Any:
+    """Return what stands in Redis, None for what is no JSON: anybody who may write there may have put it there."""
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _first_of(entry: Any) -> Any:
+    return entry[0] if isinstance(entry, list) and entry else None
+
+
+def _queue_of(raw: bytes) -> str:
+    """Return the queue that a fetched message came from; what is no such message counts as one of control."""
+    entry = _opened(raw)
+    return str(entry[2]) if isinstance(entry, list) and len(entry) > 2 else QUEUE_CONTROL  # noqa: PLR2004 - its form
+
+
+def _shard_of(message: Any) -> int | None:
     """Return the shard that a message is about: its publisher writes it into the headers."""
-    shard_id = message.get("headers", {}).get(SHARD_HEADER)
+    headers = message.get("headers") if isinstance(message, dict) else None
+    shard_id = headers.get(SHARD_HEADER) if isinstance(headers, dict) else None
     return shard_id if isinstance(shard_id, int) else None
 
 
@@ -137,4 +164,8 @@ def _reachable() -> Iterator[None]:
     except redis.ResponseError as error:
         # Out of memory, still loading, forbidden by its rules: it is there and refuses.
         message = f"the broker refuses: {error}"
+        raise TransientError(message) from error
+    except redis.RedisError as error:
+        # An option of its address that redis-py does not take.
+        message = f"the broker cannot be used as its address says: {error}"
         raise TransientError(message) from error

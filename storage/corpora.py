@@ -11,11 +11,10 @@ from sqlalchemy.sql import func
 
 from storage.engine import AnyRow, insert_new, now, transact
 from storage.errors import SourceUnavailableError, UsageError
+from storage.limits import LARGEST_SHARD_BYTES
 from storage.schema import corpora, documents, jobs, sources
 from storage.sources import ListedSource, ReaderOptions, cut
 
-#: Largest shard, in bytes, unless a setting or the user names another size.
-LARGEST_SHARD_BYTES = 4 * 1024 * 1024
 #: Shards that a small corpus is cut into, if they do not become smaller than …
 SHARDS_OF_A_CORPUS = 64
 #: … this many bytes, for a shard costs some milliseconds whatever is in it.

@@ -9,6 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 from sqlalchemy.sql import func
 
+from storage import job_views
+from storage.asking import ConnectionAsker
 from storage.engine import insert_new, now
 from storage.ledger import Lease
 from storage.schema import dead_letters, jobs, shards
@@ -74,15 +76,7 @@ def _storable(text: str | None, chars: int) -> str | None:
 
 def list_letters(connection: Connection, job_id: int | None, limit: int | None = None) -> list[dict[str, Any]]:
     """Return standing dead letters, of one job or of all, in the order of their places."""
-    statement = (
-        select(dead_letters)
-        .where(dead_letters.c.state == "standing")
-        .order_by(dead_letters.c.job_id, dead_letters.c.source, dead_letters.c.offset, dead_letters.c.id)
-        .limit(limit)
-    )
-    if job_id is not None:
-        statement = statement.where(dead_letters.c.job_id == job_id)
-    return [dict(row) for row in connection.execute(statement).mappings()]
+    return job_views.letters(ConnectionAsker(connection), job_id, limit)
 
 
 def count_by_reason(connection: Connection, job_id: int) -> dict[str, int]:
@@ -108,8 +102,7 @@ def discard(connection: Connection, job_id: int) -> int:
 
 def standing(connection: Connection, job_id: int) -> int:
     """Return how many dead letters of a job wait for replay or discard."""
-    statement = select(func.count()).where(dead_letters.c.job_id == job_id, dead_letters.c.state == "standing")
-    return connection.scalar(statement) or 0
+    return job_views.standing_letters(ConnectionAsker(connection), job_id)
 
 
 def replayable(connection: Connection, job_id: int) -> bool:

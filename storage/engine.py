@@ -49,6 +49,15 @@ TRANSACTION_TRIES = 8
 #: SQLSTATEs of PostgreSQL after which the same transaction may succeed: serialization failure, deadlock,
 #: lock not available, and every class of "the server went away".
 RETRIED_SQLSTATES = ("40001", "40P01", "55P03", "57P01", "57P02", "57P03")
+#: Classes of SQLSTATE that blame the server and not what was asked of it: out of disk, memory or connections, a file
+#: that cannot be read or written.
+UNFIT_CLASSES = ("53", "58")
+#: The same of SQLite, by the beginnings of its errors' names.
+UNFIT_SQLITE = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_NOMEM", "SQLITE_CANTOPEN", "SQLITE_READONLY")
+#: What is said of a database that has no room left, and of a SQLite file that cannot be read or written, which is what
+#: SQLite says when there is no room for its log.
+MAKE_ROOM = "its disk is full: make room there, and what waits goes on by itself"
+PERHAPS_MAKE_ROOM = "its disk is full or broken: make room there, and what waits goes on by itself"
 
 #: When a connection to PostgreSQL is given up whose other end is gone without a word (a cable, a firewall, a dead
 #: machine): after 25 s of silence that the kernel asked into, or of what was sent not being taken. Names are libpq's;
@@ -60,12 +69,14 @@ SILENCE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 25_000,
 }
-#: The same for the server's end.
+#: The same for the server's end; and when it gives up a process that stands still in the middle of a transaction (it is
+#: stopped, or its container is frozen) while its kernel still answers for it, in milliseconds. See `frozen_sessions`.
 SERVER_SILENCE = {
     "tcp_keepalives_idle": 10,
     "tcp_keepalives_interval": 5,
     "tcp_keepalives_count": 3,
     "tcp_user_timeout": 25_000,
+    "idle_in_transaction_session_timeout": 60_000,
 }
 
 Result = TypeVar("Result")
@@ -99,10 +110,9 @@ def open_engine(database_url: str) -> Engine:
     """
     try:
         url = make_url(database_url)
-    except ArgumentError as error:
-        message = (
-            f"HANMILL_DATABASE_URL is not a database address: {database_url!r}; write sqlite:///FILE or postgresql://…"
-        )
+    except (ArgumentError, ValueError) as error:
+        # Not shown: what is no address may be one with a password all the same.
+        message = "HANMILL_DATABASE_URL is not a database address; write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE"
         raise UsageError(message) from error
     if url.get_backend_name() == "sqlite":
         return _open_sqlite(database_url)
@@ -158,26 +168,32 @@ def _open_postgresql(database_url: str) -> Engine:
         # The server too must learn that a machine was cut off: the row of a shard that it was about to finish stays
         # locked until then, by default for two hours, and nobody else can take the shard.
         connection.autocommit = True
-        connection.execute("; ".join(f"SET {name} = {value}" for name, value in SERVER_SILENCE.items()))
+        wanted = {name: value for name, value in SERVER_SILENCE.items() if name not in str(named.get("options"))}
+        connection.execute("; ".join(f"SET {name} = {value}" for name, value in wanted.items()))
         connection.autocommit = False
 
     return engine
 
 
 @contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
+def reading(engine: Engine, *, unhurried: bool = False) -> Iterator[Connection]:
     """Open a transaction that only reads; on SQLite it takes no lock that a writer would wait for.
 
-    Raises `TransientError` when the database is away or goes away.
+    Who hands on what it reads is `unhurried`: it may stand still between two rows for as long as the other end likes.
+    Raises `TransientError` when the database is away or goes away, and `StorageError` when it is unfit to work.
     """
     try:
         with engine.connect().execution_options(sqlite_begin="DEFERRED") as connection:
+            if unhurried and connection.dialect.name == "postgresql":
+                connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
             yield connection
     except DBAPIError as error:
-        if not is_retryable(error):
+        if is_retryable(error):
+            message = f"the database did not answer: {error.orig}"
+            raise TransientError(message) from error
+        if not is_unfit(error):
             raise
-        message = f"the database did not answer: {error.orig}"
-        raise TransientError(message) from error
+        raise StorageError(_refusal(error)) from error
 
 
 def is_retryable(error: DBAPIError) -> bool:
@@ -191,6 +207,22 @@ def is_retryable(error: DBAPIError) -> bool:
         return "locked" in str(error.orig) or "busy" in str(error.orig)
     # psycopg gives no SQLSTATE when the connection itself broke or could not be made.
     return isinstance(error, OperationalError)
+
+
+def is_unfit(error: DBAPIError) -> bool:
+    """Say whether the database itself is at fault (its disk is full, say), whatever was asked of it."""
+    sqlstate = getattr(error.orig, "sqlstate", None)
+    if sqlstate is not None:
+        return str(sqlstate).startswith(UNFIT_CLASSES)
+    return str(getattr(error.orig, "sqlite_errorname", "")).startswith(UNFIT_SQLITE)
+
+
+def _refusal(error: DBAPIError) -> str:
+    code = str(getattr(error.orig, "sqlstate", None) or getattr(error.orig, "sqlite_errorname", ""))
+    refused = f"the database refused a transaction: {error.orig}"
+    if code in {"53100", "SQLITE_FULL"}:
+        return f"{refused}; {MAKE_ROOM}"
+    return f"{refused}; {PERHAPS_MAKE_ROOM}" if code.startswith("SQLITE_IOERR") else refused
 
 
 def transact(engine: Engine, work: Callable[[Connection], Result]) -> Result:
@@ -209,8 +241,7 @@ def transact(engine: Engine, work: Callable[[Connection], Result]) -> Result:
             raise
         except DBAPIError as error:
             if not is_retryable(error):
-                message = f"the database refused a transaction: {error.orig}"
-                raise StorageError(message) from error
+                raise StorageError(_refusal(error)) from error
             trial += 1
             if trial == TRANSACTION_TRIES:
                 message = f"the database did not take a transaction in {trial} tries: {error.orig}"
@@ -254,9 +285,12 @@ def load_rows(
             with cursor, cursor.copy(statement) as copy:
                 for row in rows:
                     copy.write_row(row)
-        except connection.dialect.loaded_dbapi.OperationalError as error:
+        except connection.dialect.loaded_dbapi.Error as error:
             # SQLAlchemy does not see this statement; `transact` must know the error all the same.
-            raise OperationalError(statement, None, error) from error
+            driver: Any = connection.connection.driver_connection
+            broken = bool(driver.closed)
+            kinds = connection.dialect.loaded_dbapi.Error
+            raise DBAPIError.instance(statement, None, error, kinds, connection_invalidated=broken) from error
         return
     names = ", ".join(f'"{name}"' for name in columns)
     marks = ", ".join("?" for _ in columns)

@@ -12,9 +12,11 @@ from sqlalchemy import Connection, Engine, exists, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.sql import func
 
+from storage import job_views
+from storage.asking import ConnectionAsker
 from storage.engine import reading
 from storage.errors import TransientError
-from storage.schema import corpora, dead_letters, job_progress, jobs, shards
+from storage.schema import corpora, dead_letters, job_progress, jobs
 from storage.states import ACTIVE_JOB_STATES, OPEN_JOB_STATES
 
 
@@ -59,13 +61,7 @@ def other_active(connection: Connection, job_ids: Sequence[int]) -> list[tuple[i
 
 def last_errors(connection: Connection, job_id: int, limit: int = 5) -> list[dict[str, Any]]:
     """Return the shards of a job that failed last and have not ended, with the reason."""
-    statement = (
-        select(shards.c.id, shards.c.state, shards.c.failures, shards.c.losses, shards.c.deferrals, shards.c.error)
-        .where(shards.c.job_id == job_id, shards.c.error.is_not(None))
-        .order_by(shards.c.leased_at.desc(), shards.c.id)
-        .limit(limit)
-    )
-    return [dict(row) for row in connection.execute(statement).mappings()]
+    return job_views.last_errors(ConnectionAsker(connection), job_id, limit)
 
 
 def operations_waiting(connection: Connection) -> dict[str, int]:

@@ -18,8 +18,8 @@ from storage.ledger import FREED
 from storage.schema import attempts, dead_letters, jobs, shards
 from storage.states import ACTIVE_JOB_STATES, OPEN_JOB_STATES, UNFINISHED_SHARD_STATES, JobState, ShardState
 
-#: Seconds after which a planner that gave no sign is taken for dead; cutting one large CSV file may take minutes.
-PLANNER_SILENCE_S = 600.0
+#: Seconds after which a planner that gave no sign is taken for dead.
+PLANNER_SILENCE_S = 60.0
 
 
 def unfinished(job_id: int) -> Any:
@@ -47,7 +47,12 @@ def end_job(connection: Connection, job_id: int, before: JobState, values: dict[
     standing = exists().where(dead_letters.c.job_id == job_id, dead_letters.c.state != "replayed")
     # Asked in the very statement that finds every shard ended: asked before it, the last shard's would be missed.
     state = case((standing, JobState.DONE_WITH_DEAD), else_=JobState.DONE)
-    return _advance(connection, job_id, [before], state, finished_at=now(), **values)
+    return _advance(connection, job_id, [before], state, finished_at=now(), reason=None, **values)
+
+
+def note_reason(connection: Connection, job_id: int, reason: str) -> None:
+    """Write down what is wrong with a job that has ended: its figures do not add up."""
+    connection.execute(update(jobs).where(jobs.c.id == job_id).values(reason=reason))
 
 
 def _advance(connection: Connection, job_id: int, before: Sequence[JobState], after: Any, **values: Any) -> bool:

@@ -10,14 +10,12 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.sql import func
 
-from storage import progress
+from storage import job_views
+from storage.asking import ConnectionAsker
 from storage.engine import AnyRow, now
 from storage.errors import UsageError
 from storage.schema import corpora, jobs
 from storage.states import COMPLETE_JOB_STATES, OPEN_JOB_STATES, JobState
-
-#: Jobs named by one statement.
-CHUNK = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +77,7 @@ def get(connection: Connection, job_id: int) -> AnyRow:
     statement = select(jobs, corpora.c.name.label("corpus")).join(corpora).where(jobs.c.id == job_id)
     row = connection.execute(statement).one_or_none()
     if row is None:
-        raise UsageError(progress.no_such_job(job_id))
+        raise UsageError(job_views.no_such_job(job_id))
     return row
 
 
@@ -105,37 +103,12 @@ def newest_complete(
 
 def figures(connection: Connection, job_id: int) -> dict[str, int]:
     """Return a job's figures, each a sum over its shards; SPLIT shards count in none of them."""
-    return _figures(progress.sums_of(connection, [job_id])[job_id])
-
-
-def _figures(sums: Mapping[str, int]) -> dict[str, int]:
-    done = sums["done"] + sums["buried"]
-    return {
-        "shards": sums["pending"] + sums["queued"] + sums["leased"] + done,
-        "shards_done": done,
-        "shards_running": sums["leased"],
-        **{name: sums[name] for name in _SHOWN_SUMS},
-    }
-
-
-#: Sums that are figures as they stand.
-_SHOWN_SUMS = (
-    "bytes",
-    "bytes_done",
-    "documents_in",
-    "results",
-    "dead",
-    "tokens",
-    "reused",
-    "reused_bytes",
-    "failures",
-    "losses",
-)
+    return job_views.figures(job_views.sums_of(ConnectionAsker(connection), [job_id])[job_id])
 
 
 def shard_states(connection: Connection, job_id: int) -> dict[str, int]:
     """Return how many shards of a job stand in each state."""
-    return progress.shards_by_state(connection, [job_id])
+    return job_views.shards_by_state(ConnectionAsker(connection), [job_id])
 
 
 def view(connection: Connection, job_id: int) -> dict[str, Any]:
@@ -151,45 +124,9 @@ def views(connection: Connection, job_ids: Sequence[int]) -> list[dict[str, Any]
 
     Raises `UsageError` when one is not there.
     """
-    sums = progress.sums_of(connection, job_ids)
-    moment = float(connection.scalar(select(now())) or 0.0)
-    rows: dict[int, AnyRow] = {}
-    for start in range(0, len(job_ids), CHUNK):
-        chunk = job_ids[start : start + CHUNK]
-        statement = select(jobs, corpora.c.name.label("corpus")).join(corpora).where(jobs.c.id.in_(chunk))
-        rows.update({row.id: row for row in connection.execute(statement)})
-    missing = next((job_id for job_id in job_ids if job_id not in rows), None)
-    if missing is not None:
-        raise UsageError(progress.no_such_job(missing))
-    return [_view(rows[job_id], _figures(sums[job_id]), moment) for job_id in job_ids]
+    return job_views.views(ConnectionAsker(connection), job_ids)
 
 
-def _view(row: AnyRow, figures_of: Mapping[str, int], moment: float) -> dict[str, Any]:
-    until = row.finished_at if row.finished_at is not None else moment
-    return {
-        "id": row.id,
-        "corpus": row.corpus,
-        "operation": row.operation,
-        "state": row.state,
-        "reason": row.reason,
-        "fingerprint": row.fingerprint,
-        "priority": row.priority,
-        "created_at": row.created_at,
-        "finished_at": row.finished_at,
-        "documents": figures_of["documents_in"],
-        "results": figures_of["results"] - row.identical - row.replaced,
-        "identical": row.identical,
-        "replaced": row.replaced,
-        "elapsed_s": round(until - row.created_at, 3),
-        **{name: value for name, value in figures_of.items() if name not in {"documents_in", "results"}},
-    }
-
-
-def list_ids(connection: Connection, *, unfinished: bool = False, corpus_id: int | None = None) -> Sequence[int]:
+def list_ids(connection: Connection, *, unfinished: bool = False, corpus_id: int | None = None) -> list[int]:
     """Return the ids of jobs, the newest first."""
-    statement = select(jobs.c.id).order_by(jobs.c.id.desc())
-    if unfinished:
-        statement = statement.where(jobs.c.state.in_(OPEN_JOB_STATES))
-    if corpus_id is not None:
-        statement = statement.where(jobs.c.corpus_id == corpus_id)
-    return connection.scalars(statement).all()
+    return job_views.list_ids(ConnectionAsker(connection), unfinished=unfinished, corpus_id=corpus_id)

@@ -15,9 +15,10 @@ from functools import partial
 from itertools import product
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, exists, insert, select, update
+from sqlalchemy import Connection, and_, case, exists, insert, or_, select, update
 from sqlalchemy.sql import func
 
+from storage import fault_points
 from storage.engine import AnyRow, now
 from storage.job_limits import Room, has_document_limit, in_time, lock_room, unlimited
 from storage.schema import attempts, dead_letters, jobs, shards
@@ -27,6 +28,10 @@ from storage.states import ACTIVE_JOB_STATES, OPEN_JOB_STATES, ShardState
 CHUNK = 500
 #: A shard that has lost so many workers is not computed in one batch with others any more: it may be what kills them.
 LOSSES_IN_COMPANY = 2
+#: The first number of a replayed dead letter among the children of its shard; 0 and 1 are the halves of a split one.
+FIRST_REPLAYED = 2
+#: What is known of a worker's end when nobody saw it.
+FELL_SILENT = "its worker fell silent, and the lease lapsed"
 #: Longest error text kept with a shard, in characters.
 ERROR_CHARS = 2000
 
@@ -47,6 +52,8 @@ class Lease:
     losses: int
     deferrals: int
     error: str | None
+    #: It came of halving a shard that kept failing: somewhere in such halves is what made it fail.
+    is_half: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +135,19 @@ def unqueue_lost(connection: Connection, queued_before: float, in_queue: Abstrac
     return len(lost)
 
 
-def lease(connection: Connection, shard_id: int, worker: str, lease_s: float) -> Lease | None:
+def lease(connection: Connection, shard_id: int, worker: str, lease_s: float, token: str | None = None) -> Lease | None:
     """QUEUED or PENDING → LEASED; None when the shard cannot be claimed and its message is to be forgotten.
 
-    The attempt is counted here, before the work, so that a shard that kills its worker cannot loop for ever.
+    The attempt is counted here, before the work, so that a shard that kills its worker cannot loop for ever. Whoever
+    brings a token of its own, from `new_token`, gets the same lease again when the answer to the first commit was lost.
     """
-    leases = _lease(connection, [shard_id], worker, lease_s)
+    leases = _lease(connection, [shard_id], worker, lease_s, token)
     return leases[0] if leases else None
+
+
+def new_token() -> str:
+    """Return a token for one attempt."""
+    return secrets.token_hex(16)
 
 
 def lease_companions(
@@ -142,8 +155,9 @@ def lease_companions(
 ) -> list[Lease]:
     """QUEUED or PENDING → LEASED for due shards that may be computed in one batch with another, of any job.
 
-    They are of the same operation and fingerprint, and none has failed before, or lost two workers: such a one is
-    computed alone. Together they are at most `max_bytes` and `max_shards`, older jobs and queued shards first.
+    They are of the same operation and fingerprint, and none has failed before, lost two workers, or is half of one that
+    did: such a one is computed alone. Together they are at most `max_bytes` and `max_shards`, older jobs and queued
+    shards first.
     """
     like = select(jobs.c.operation, jobs.c.fingerprint).where(jobs.c.id == first.job_id).subquery()
     same = select(jobs.c.id).where(
@@ -176,6 +190,7 @@ def _companions(connection: Connection, job_ids: Sequence[int], max_shards: int)
                 shards.c.not_before <= now(),
                 shards.c.failures == 0,
                 shards.c.losses < LOSSES_IN_COMPANY,
+                or_(shards.c.half.is_(None), shards.c.half >= FIRST_REPLAYED),
             )
             .order_by(shards.c.id)
             .limit(left)
@@ -229,9 +244,11 @@ def _claim(
     return list(connection.execute(statement))
 
 
-def _lease(connection: Connection, shard_ids: Sequence[int], worker: str, lease_s: float) -> list[Lease]:
+def _lease(
+    connection: Connection, shard_ids: Sequence[int], worker: str, lease_s: float, given_token: str | None = None
+) -> list[Lease]:
     """Lease those of some shards that can be; one token for all, for it is always looked at beside the shard's id."""
-    token = secrets.token_hex(16)
+    token = given_token or new_token()
     claim = partial(_claim, connection, token=token, worker=worker, lease_s=lease_s)
     rows = claim(shard_ids, unlimited())
     if len(rows) < len(shard_ids):
@@ -239,7 +256,7 @@ def _lease(connection: Connection, shard_ids: Sequence[int], worker: str, lease_
         rows += claim(_within_limits(connection, shard_ids), in_time())
     rows.sort(key=lambda row: row.id)
     if not rows:
-        return []
+        return _leased_with(connection, shard_ids, token) if given_token else []
     common = {"token": token, "worker": worker}
     connection.execute(
         insert(attempts),
@@ -254,7 +271,15 @@ def _lease(connection: Connection, shard_ids: Sequence[int], worker: str, lease_
             for row in rows
         ],
     )
+    fault_points.reach("lease.uncommitted")
     return [_as_lease(row, token) for row in rows]
+
+
+def _leased_with(connection: Connection, shard_ids: Sequence[int], token: str) -> list[Lease]:
+    statement = select(*_LEASED_COLUMNS).where(
+        shards.c.id.in_(shard_ids), shards.c.token == token, shards.c.state == ShardState.LEASED
+    )
+    return [_as_lease(row, token) for row in connection.execute(statement)]
 
 
 #: What a lease is made of.
@@ -270,6 +295,7 @@ _LEASED_COLUMNS = (
     shards.c.losses,
     shards.c.deferrals,
     shards.c.error,
+    shards.c.half,
     shards.c.leased_at,
 )
 
@@ -288,6 +314,7 @@ def _as_lease(row: AnyRow, token: str) -> Lease:
         row.losses,
         row.deferrals,
         row.error,
+        row.half is not None and row.half < FIRST_REPLAYED,
     )
 
 
@@ -306,6 +333,7 @@ def renew_all(
 ) -> set[int]:
     """Prolong leases from this moment on, and note how far their shards are; return the shards still held."""
     kept: set[int] = set()
+    _lock_in_order(connection, [held.shard_id for held in leases])
     for token in {held.token for held in leases}:
         ids = [held.shard_id for held in leases if held.token == token]
         for start in range(0, len(ids), CHUNK):
@@ -324,6 +352,15 @@ def renew_all(
             )
             kept.update(connection.scalars(statement))
     return kept
+
+
+def _lock_in_order(connection: Connection, shard_ids: Sequence[int]) -> None:
+    """Lock shards by their ids: so does who writes a batch's ends, and else the two wait for each other in a circle."""
+    # One shard needs no order. An UPDATE of several locks them as it finds them in the table.
+    ordered = sorted(shard_ids) if len(shard_ids) > 1 else []
+    for start in range(0, len(ordered), CHUNK):
+        chunk = shards.c.id.in_(ordered[start : start + CHUNK])
+        connection.execute(select(shards.c.id).where(chunk).order_by(shards.c.id).with_for_update()).all()
 
 
 def holds(connection: Connection, held: Lease) -> bool:
@@ -375,6 +412,7 @@ def split(connection: Connection, held: Lease, halves: Sequence[tuple[dict[str, 
     connection.execute(dead_letters.delete().where(dead_letters.c.shard_id == held.shard_id))
     for half, (pieces, size_bytes) in enumerate(halves):
         connection.execute(insert(shards).values(**child(held, pieces, half), bytes=size_bytes))
+    fault_points.reach("split.uncommitted")
     return True
 
 
@@ -421,20 +459,23 @@ def end_attempt(connection: Connection, shard_id: int, token: str, outcome: str,
     )
 
 
-def free_lapsed(connection: Connection) -> int:
-    """LEASED → PENDING for every shard whose lease ran out; return how many."""
-    return _lose(connection, shards.c.lease_until < now())
+def free_lapsed(connection: Connection, ahead_s: float = 0.0) -> int:
+    """LEASED → PENDING for every shard whose lease ran out, or will in the next `ahead_s` seconds; return how many."""
+    return _lose(connection, shards.c.lease_until < now() + ahead_s)
 
 
-def free_shard(connection: Connection, shard_id: int, worker_prefix: str) -> int:
-    """LEASED → PENDING for a shard that one of these workers holds, and for all that the same process held with it."""
+def free_shard(connection: Connection, shard_id: int, worker_prefix: str, reason: str = FELL_SILENT) -> int:
+    """LEASED → PENDING for a shard that one of these workers holds, and for all that the same process held with it.
+
+    The reason, how the process ended, is kept with each of them.
+    """
     holder = select(shards.c.leased_by).where(
         shards.c.id == shard_id,
         shards.c.state == ShardState.LEASED,
         shards.c.leased_by.startswith(worker_prefix, autoescape=True),
     )
     process = connection.scalar(holder)
-    return _lose(connection, shards.c.leased_by == process) if process is not None else 0
+    return _lose(connection, shards.c.leased_by == process, reason) if process is not None else 0
 
 
 def free_worker(connection: Connection, worker_prefix: str, *, stopped: bool = False) -> int:
@@ -446,7 +487,9 @@ def free_worker(connection: Connection, worker_prefix: str, *, stopped: bool = F
     return _lose(connection, of_worker, losses=0 if stopped else 1)
 
 
-def _lose(connection: Connection, condition: Any, losses: int = 1) -> int:
+def _lose(connection: Connection, condition: Any, reason: str = FELL_SILENT, losses: int = 1) -> int:
+    # Of a worker that was stopped on purpose there is nothing to tell.
+    told = {"error": reason[:ERROR_CHARS]} if losses else {}
     lost = connection.execute(
         select(shards.c.id, shards.c.token)
         .where(shards.c.state == ShardState.LEASED, condition)
@@ -456,7 +499,7 @@ def _lose(connection: Connection, condition: Any, losses: int = 1) -> int:
         connection.execute(
             update(shards)
             .where(shards.c.id == row.id, shards.c.token == row.token)
-            .values(state=ShardState.PENDING, losses=shards.c.losses + losses, **FREED)
+            .values(state=ShardState.PENDING, losses=shards.c.losses + losses, **told, **FREED)
         )
-        end_attempt(connection, row.id, row.token, "lost")
+        end_attempt(connection, row.id, row.token, "lost", told.get("error"))
     return len(lost)

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, select, text
 
 from storage.engine import now
-from storage.progress import STATE_COLUMNS
+from storage.job_views import STATE_COLUMNS
 from storage.schema import corpora, dead_letters, job_progress, jobs, shards
 from storage.states import ACTIVE_JOB_STATES, OPEN_JOB_STATES, ShardState
 

@@ -1,6 +1,8 @@
 """Brings a database to the schema that this program declares, and says when it is not there.
 
-The only module that imports Alembic. The steps themselves stand in `migrations/versions/`.
+The only module that imports Alembic, and only where steps are applied or looked into: a command that asks whether the
+schema is right need not wait for it. The steps themselves stand in `migrations/versions/`, each in a file that begins
+with its revision.
 
 So that a deployment can be upgraded while it works, a step may say `oldest_program = "0005"`: programs of revision
 0005 and later go on working once it is applied, because it only adds what they do not look at, or takes away what they
@@ -13,26 +15,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import Script, ScriptDirectory
-from sqlalchemy import select
+from sqlalchemy import column, inspect, select, table
 from sqlalchemy.sql import func
 
 from storage import marks
 from storage.engine import now, reading, transact
 from storage.errors import UsageError
+from storage.revisions import head_revision, known_revisions
 from storage.schema import shards
 from storage.states import ShardState
 
 if TYPE_CHECKING:
+    from alembic.config import Config
+    from alembic.script import Script, ScriptDirectory
     from sqlalchemy import Connection, Engine
 
 #: The advisory lock of PostgreSQL under which one process at a time migrates; any number that is nobody else's.
 ADVISORY_LOCK = 7_238_014_461_903_342_105
 #: The mark `REVISION OLDEST`: with a database at that revision, programs of the oldest one and later work.
 OLDEST_PROGRAM = "schema.oldest_program"
+#: Alembic's own table; its one row names the revision.
+_VERSION = table("alembic_version", column("version_num"))
 
 
 def upgrade(engine: Engine) -> None:
@@ -40,6 +43,7 @@ def upgrade(engine: Engine) -> None:
 
     A newer database that this program works with is left as it is. Raises `UsageError` when it does not.
     """
+    from alembic import command  # noqa: PLC0415 - heavy, and only who migrates needs it
 
     def work(connection: Connection) -> None:
         _lock(connection)
@@ -54,6 +58,7 @@ def upgrade(engine: Engine) -> None:
 
 def downgrade(engine: Engine, revision: str) -> None:
     """Take migrations back down to a revision, or all of them with `base`. Their tables' rows are lost."""
+    from alembic import command  # noqa: PLC0415 - heavy, and only who migrates needs it
 
     def work(connection: Connection) -> None:
         _lock(connection)
@@ -66,11 +71,6 @@ def current_revision(engine: Engine) -> str | None:
     """Return the revision at which a database stands, None for one without tables."""
     with reading(engine) as connection:
         return _revision(connection)
-
-
-def head_revision() -> str:
-    """Return the revision that this program works with."""
-    return str(_script().get_current_head())
 
 
 def check_schema(engine: Engine) -> None:
@@ -138,12 +138,15 @@ def _is_newer_and_fit(connection: Connection) -> bool:
 
 
 def _revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    if not inspect(connection).has_table(_VERSION.name):
+        return None
+    found: str | None = connection.scalar(select(_VERSION.c.version_num))
+    return found
 
 
 def is_known(revision: str | None) -> bool:
     """Say whether this program knows a revision; none at all it can begin with."""
-    return revision is None or revision in {known.revision for known in _script().walk_revisions()}
+    return revision is None or revision in known_revisions()
 
 
 def _refuse_newer(found: str | None) -> None:
@@ -163,10 +166,14 @@ def _lock(connection: Connection) -> None:
 
 
 def _script() -> ScriptDirectory:
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - heavy, and only who migrates needs it
+
     return ScriptDirectory.from_config(_config(None))
 
 
 def _config(connection: Connection | None) -> Config:
+    from alembic.config import Config  # noqa: PLC0415 - heavy, and only who migrates needs it
+
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", "storage:migrations")
     config.set_main_option("path_separator", "os")

@@ -18,11 +18,13 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, delete, insert, literal, select, update
 from sqlalchemy.sql import func
 
-from storage import job_ledger
-from storage.corpora import LARGEST_SHARD_BYTES, corpus_bytes, lock_corpus, prepare_sources
+from storage import fault_points, job_ledger
+from storage.corpora import corpus_bytes, lock_corpus, prepare_sources
 from storage.documents import merge_small_packs
 from storage.engine import AnyRow, load_rows, now, reading, transact
 from storage.errors import LeaseLostError
+from storage.limits import LARGEST_SHARD_BYTES
+from storage.planner_sign import PlannerSign
 from storage.schema import corpora, dead_letters, documents, jobs, shards, sources
 from storage.states import ShardState
 
@@ -82,6 +84,12 @@ def plan_job(engine: Engine, job_id: int, sizes: PlanSizes | None = None) -> Pla
     planner = transact(engine, lambda connection: job_ledger.start_planning(connection, job_id))
     if planner is None:
         return None
+    fault_points.reach("plan.started")
+    with PlannerSign(engine, job_id, planner):
+        return _plan(engine, job_id, planner, sizes)
+
+
+def _plan(engine: Engine, job_id: int, planner: str, sizes: PlanSizes) -> Plan | None:
     job = transact(engine, lambda connection: connection.execute(select(jobs).where(jobs.c.id == job_id)).one())
     prepare_sources(engine, job.corpus_id, sizes.shard_bytes)
     transact(engine, lambda connection: merge_small_packs(connection, job.corpus_id, sizes.shard_bytes))
@@ -98,6 +106,8 @@ def plan_job(engine: Engine, job_id: int, sizes: PlanSizes | None = None) -> Pla
             _planned(engine, job_id, planner, partial(_remove, job_id=job_id, keys=keys))
         for chunk in _chunks(missing):
             reused += _planned(engine, job_id, planner, partial(_add, job=job, chunk=chunk))
+            fault_points.reach("plan.added")
+        fault_points.reach("plan.sealing")
         _planned(engine, job_id, planner, partial(_finish, job_id=job_id, planner=planner))
     except LeaseLostError:
         return None
@@ -247,6 +257,11 @@ def add_shards(connection: Connection, job_id: int, planned: Iterable[PlannedSha
 
 
 def _add(connection: Connection, job: AnyRow, chunk: Sequence[PlannedShard]) -> int:
+    # When the answer to a commit was lost this runs again, and finds what it has added.
+    keys = [shard.root_key for shard in chunk]
+    there = select(shards.c.root_key).where(shards.c.job_id == job.id, shards.c.root_key.in_(keys))
+    added = set(connection.scalars(there))
+    chunk = [shard for shard in chunk if shard.root_key not in added]
     known = _known_leaves(connection, job, [shard.root_key for shard in chunk])
     add_shards(connection, job.id, [shard for shard in chunk if shard.root_key not in known])
     leaves = [shard_id for shard in chunk for shard_id in known.get(shard.root_key, ())]

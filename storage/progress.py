@@ -13,22 +13,11 @@ from typing import Any
 from sqlalchemy import BigInteger, Connection, cast, delete, insert, literal_column, select
 from sqlalchemy.sql import func
 
+from storage import job_views
+from storage.asking import ConnectionAsker
 from storage.errors import UsageError
 from storage.progress_triggers import EVER, LEVELS, of_row
 from storage.schema import job_progress, jobs, shards
-from storage.states import ShardState
-
-#: The column that counts the shards of each state.
-STATE_COLUMNS = {
-    ShardState.PENDING: "pending",
-    ShardState.QUEUED: "queued",
-    ShardState.LEASED: "leased",
-    ShardState.DONE: "done",
-    ShardState.SPLIT: "split",
-    ShardState.DEAD: "buried",
-}
-#: Jobs named by one statement.
-CHUNK = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +64,7 @@ _TOTALS = (
 
 def shards_by_state(connection: Connection, job_ids: Sequence[int]) -> dict[str, int]:
     """Return how many shards of some jobs, together, stand in each state; states without any are left out."""
-    counted = dict.fromkeys(STATE_COLUMNS, 0)
-    for start in range(0, len(job_ids), CHUNK):
-        sums = [func.coalesce(func.sum(job_progress.c[name]), 0) for name in STATE_COLUMNS.values()]
-        statement = select(*sums).where(job_progress.c.job_id.in_(job_ids[start : start + CHUNK]))
-        for state, number in zip(STATE_COLUMNS, connection.execute(statement).one(), strict=True):
-            counted[state] += int(number)
-    return {str(state): number for state, number in counted.items() if number}
+    return job_views.shards_by_state(ConnectionAsker(connection), job_ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,27 +89,13 @@ def standing_of(connection: Connection, job_id: int) -> Standing:
     )
     row = connection.execute(statement).one_or_none()
     if row is None:
-        raise UsageError(no_such_job(job_id))
+        raise UsageError(job_views.no_such_job(job_id))
     return Standing(row[0], row[1], *map(int, row[2:]))
-
-
-def no_such_job(job_id: int) -> str:
-    """Return the sentence for a job id that nobody gave."""
-    return f"there is no job {job_id}; `hanmill jobs` lists them"
 
 
 def sums_of(connection: Connection, job_ids: Sequence[int]) -> dict[int, dict[str, int]]:
     """Return, for every job, the sums over its shards; merge shards, which hold no documents, count in none."""
-    found = {job_id: dict.fromkeys(LEVELS, 0) for job_id in job_ids}
-    for start in range(0, len(job_ids), CHUNK):
-        statement = (
-            select(job_progress.c.job_id, *(_sum(name) for name in LEVELS))
-            .where(job_progress.c.job_id.in_(job_ids[start : start + CHUNK]), job_progress.c.kind == "map")
-            .group_by(job_progress.c.job_id)
-        )
-        for job_id, *sums in connection.execute(statement):
-            found[job_id] = dict(zip(LEVELS, sums, strict=True))
-    return found
+    return job_views.sums_of(ConnectionAsker(connection), job_ids)
 
 
 def _sum(name: str) -> Any:
@@ -165,11 +134,12 @@ def differences(connection: Connection) -> list[str]:
     """Return where counters differ from the shards they count, over all jobs; reads every shard."""
     job_ids = {*connection.scalars(select(shards.c.job_id).distinct())}
     job_ids.update(connection.scalars(select(job_progress.c.job_id).distinct()))
-    return [
-        f"job {job_id}: {fault}"
-        for job_id in sorted(job_ids)
-        for fault in _faults(_kept(connection, job_id), _counted(connection, job_id))
-    ]
+    return [f"job {job_id}: {fault}" for job_id in sorted(job_ids) for fault in differences_of(connection, job_id)]
+
+
+def differences_of(connection: Connection, job_id: int) -> list[str]:
+    """Return where the counters of one job differ from its shards; reads every one of them."""
+    return _faults(_kept(connection, job_id), _counted(connection, job_id))
 
 
 def _counted(connection: Connection, job_id: int) -> dict[str, dict[str, int]]:

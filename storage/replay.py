@@ -18,14 +18,13 @@ from storage import job_ledger
 from storage import jobs as job_rows
 from storage.engine import AnyRow, reading, transact
 from storage.errors import SourceUnavailableError, UsageError
+from storage.ledger import FIRST_REPLAYED
 from storage.schema import dead_letters, shards, sources
 from storage.sources import source_stamp
 from storage.states import JobState, ShardState
 
 #: Letters replayed by one transaction.
 CHUNK = 500
-#: The first number of a replayed letter among its shard's children; 0 and 1 are the halves of a split shard.
-FIRST_HALF = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +115,7 @@ def _put_back(connection: Connection, job_id: int, letters: Sequence[AnyRow]) ->
 
 def _next_half(connection: Connection, shard_id: int) -> int:
     highest = connection.scalar(select(func.max(shards.c.half)).where(shards.c.parent_id == shard_id))
-    return max(FIRST_HALF, (highest or 0) + 1)
+    return max(FIRST_REPLAYED, (highest or 0) + 1)
 
 
 def _shard_of(job_id: int, letter: AnyRow, half: int) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from storage.sources import (
 )
 
 #: A batch ends when its texts reach this many bytes, …
-BATCH_BYTES = 1024 * 1024
+BATCH_BYTES = 512 * 1024
 #: … or when it has this many documents.
 BATCH_DOCUMENTS = 1000
 #: Sources looked up by one statement.
@@ -201,9 +201,9 @@ class ShardInput:
         return pieces, sum(sizes)
 
     def as_letters(self, reason: str, detail: str, *, unread: bool = False) -> list[DeadLetter]:
-        """Return the dead letters of a shard that is given up: one for each of its pieces.
+        """Return the dead letters of a shard that is given up: one for each of its pieces in which a record begins.
 
-        `unread`: no source is opened to find the record's line and key.
+        `unread`: no source is opened to find the record's line and key, or whether there is one.
         """
         letters = []
         for source_id, offset, length, version in self._pieces.get("files", ()):
@@ -212,10 +212,12 @@ class ShardInput:
                 letters.append(DeadLetter(source.id, source.uri, offset, max(length, 0), reason, detail))
                 continue
             first = next(read(source.uri, _options(source), offset, length), None)
-            at, size_bytes = (first.offset, first.length) if first else (offset, max(length, 0))
-            line = line_number(source.uri, _options(source), at)
-            key = first.key if first else None
-            letters.append(DeadLetter(source.id, source.uri, at, size_bytes, reason, detail, line, key))
+            if first is None:
+                # The end of a record that begins in the piece before, and is that one's.
+                continue
+            line = line_number(source.uri, _options(source), first.offset)
+            place = (first.offset, first.length)
+            letters.append(DeadLetter(source.id, source.uri, *place, reason, detail, line, first.key))
         with reading(self._engine) as connection:
             letters.extend(
                 DeadLetter(0, ENQUEUED, 0, row.length, reason, detail, None, row.key, row.id)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator
+from itertools import count, repeat
+from operator import add
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from storage import fault_points
 from storage.engine import load_rows, now
 from storage.schema import generations, jobs, word_counts
 
@@ -33,6 +35,7 @@ def publish(connection: Connection, generation_id: int, job_id: int) -> None:
     """Let readers see a generation, as the sum of a job."""
     values = {"published_at": now(), "job_id": job_id}
     connection.execute(update(generations).where(generations.c.id == generation_id).values(**values))
+    fault_points.reach("generation.uncommitted")
 
 
 def current_generation(connection: Connection, corpus_id: int, fingerprint: str | None = None) -> int | None:
@@ -53,14 +56,16 @@ def current_generation(connection: Connection, corpus_id: int, fingerprint: str 
 
 
 def replace_partition(
-    connection: Connection, generation_id: int, partition: int, rows: Iterable[Sequence[Any]]
+    connection: Connection, generation_id: int, partition: int, rows: Iterable[tuple[str, int, int]]
 ) -> None:
     """Write one partition of a generation, (word, count, documents) a row, in place of what stands there."""
     connection.execute(
         delete(word_counts).where(word_counts.c.generation_id == generation_id, word_counts.c.partition == partition)
     )
+    fault_points.reach("partition.deleted")
     columns = ["generation_id", "partition", "position", "word", "count", "documents"]
-    numbered = ((generation_id, partition, position, *row) for position, row in enumerate(rows))
+    # No step of Python's own for a row: a large corpus has a million.
+    numbered = map(add, zip(repeat(generation_id), repeat(partition), count()), rows)
     load_rows(connection, word_counts, columns, numbered)
 
 

@@ -11,11 +11,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from storage.documents import Document
 from storage.engine import Connection, Engine
 from storage.errors import UsageError
 
 if TYPE_CHECKING:
+    # Brings every reader of sources with it; who only asks what an operation is called reads none.
+    from storage.documents import Document
     from tasks.nn.backend import AnyBackend
 
 #: Every operation and the module that defines its `OPERATION`; imported when it is first asked for, so that

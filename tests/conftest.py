@@ -18,7 +18,12 @@ from tests.support.availability import find_test_data, give_up
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-pytest_plugins = ("tests.support.browser", "tests.support.deployment_fixtures", "tests.support.guarded_redis")
+pytest_plugins = (
+    "tests.support.browser",
+    "tests.support.deployment_fixtures",
+    "tests.support.guarded_redis",
+    "tests.support.mortal_redis",
+)
 
 #: What a test that runs on both databases is repeated for.
 DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgres))

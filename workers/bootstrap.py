@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from storage import resources
+from storage import fault_points, resources
 from storage.engine import Engine, open_engine, reading
 from storage.errors import UsageError
 from tasks.operation import Workplace
@@ -28,6 +28,7 @@ def build_parts(settings: Settings) -> Parts:
     Raises `UsageError` when the home cannot be written.
     """
     make_home(settings.home)
+    fault_points.arm(settings.fault_plan)
     engine = open_engine(settings.sql_url)
     settings.cache_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
 

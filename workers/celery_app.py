@@ -12,7 +12,7 @@ from celery import Celery
 from kombu import Exchange, Queue
 
 from storage.redis_keys import QUEUE_CONTROL, QUEUE_CPU, QUEUE_GPU
-from workers.reconcile_timer import ReconcileTimer
+from workers.reconcile_timer import ReconcileOnConnection, ReconcileTimer
 from workers.settings import Settings
 from workers.task_names import RECONCILE
 
@@ -23,13 +23,22 @@ _NAMELESS = Exchange("")
 
 def build_app(settings: Settings) -> Celery:
     """Return the application for these settings; connects to nothing."""
-    app = Celery("hanmill", include=["workers.celery_tasks"], events="workers.patient_events:PatientEvents")
+    app = Celery(
+        "hanmill",
+        include=["workers.celery_tasks"],
+        events="workers.patient_events:PatientEvents",
+        amqp="workers.guarded_connection:GuardedAMQP",
+    )
     app.conf.update(_configuration(settings))
     app.steps["worker"].add(ReconcileTimer)
     # By name: a producer, which has the application too, needs none of a worker's modules.
     app.steps["worker"].add("workers.probe_steps:AliveStep")
+    app.steps["worker"].add("workers.message_renewal:RenewalStep")
+    app.steps["worker"].add("workers.pool_step:PoolStep")
+    app.steps["consumer"].add(ReconcileOnConnection)
     app.steps["consumer"].add("workers.probe_steps:ReadyStep")
     app.steps["consumer"].add("workers.presence_step:PresenceStep")
+    app.steps["consumer"].add("workers.lease_return:LeaseReturn")
     return app
 
 
@@ -39,6 +48,9 @@ def _configuration(settings: Settings) -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         # For ever: the default gives up after 100 tries and leaves a worker that consumes nothing.
         "broker_connection_max_retries": None,
+        # What the broker refuses (a Redis that is out of memory takes no acknowledgement) ends the connection, not the
+        # whole worker, which is what Celery does by default.
+        "broker_channel_error_retry": True,
         "broker_transport_options": _transport_options(settings),
         "task_queues": [Queue(name, _NAMELESS, routing_key=name) for name in (QUEUE_CPU, QUEUE_GPU, QUEUE_CONTROL)],
         "task_default_queue": QUEUE_CONTROL,
@@ -64,7 +76,10 @@ def _configuration(settings: Settings) -> dict[str, Any]:
         "task_send_sent_event": False,
         # Importing PyTorch in a spawned process takes longer than the 4 s after which the pool would kill it.
         "worker_proc_alive_timeout": 120.0,
-        "worker_consumer": "workers.probe_steps:LiveConsumer",
+        # How long the result of a process that has ended may still be under way. Ten seconds by default, in which its
+        # shard waits; a result that comes later than this is a row in SQL all the same.
+        "worker_lost_wait": 1.0,
+        "worker_consumer": "workers.careful_consumer:CarefulConsumer",
         "beat_scheduler": "workers.probe_beat:WatchedScheduler",
         "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,
@@ -88,7 +103,7 @@ def _transport_options(settings: Settings) -> dict[str, Any]:
     return {
         "visibility_timeout": settings.visibility_timeout_s,
         # By default a lost message is looked for every 100 s only, whatever the visibility timeout.
-        "unacked_restore_interval": 10,
+        "unacked_restore_interval": min(10.0, settings.visibility_timeout_s),
         "unacked_restore_throttle": 1,
         # A connection whose other end is gone without a word (a cable, a firewall, a dead host) is given up soon: the
         # kernel asks after 10 s of silence, and the main loop, with all its timers, never stands for longer than this.

@@ -5,20 +5,19 @@ Our own messages may come from a later version of the program: what they say bey
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from billiard.exceptions import WorkerLostError
-from celery import Task, current_app, shared_task
+from celery import Task, shared_task
 from celery.signals import (
     beat_init,
     celeryd_after_setup,
     celeryd_init,
     setup_logging,
-    task_failure,
     task_postrun,
     task_prerun,
     worker_init,
@@ -26,11 +25,12 @@ from celery.signals import (
 )
 from kombu.exceptions import BatchPublishError, OperationalError  # type: ignore[attr-defined] # its types are older
 
-from storage import ledger
+from storage import fault_points, ledger
 from storage.broker_state import RedisState
-from storage.engine import transact
+from storage.engine import Connection, transact
 from storage.errors import TransientError
 from storage.redis_keys import QUEUE_CONTROL, QUEUE_CPU, SHARD_HEADER
+from tasks.operation import get_operation
 from workers.amqp_state import AmqpState
 from workers.attempt_end import AttemptFailedError, show
 from workers.bootstrap import parts
@@ -41,7 +41,7 @@ from workers.reconcile import QueueState, reconcile
 from workers.run_shard import run_shard
 from workers.schedule_start import start_run
 from workers.settings import load_settings
-from workers.task_names import FREE_SHARD, INGEST, RECONCILE, RUN_SHARD, START_RUN
+from workers.task_names import FREE_SHARD, INGEST, RECONCILE, RUN_SHARD, START_RUN, worker_prefix
 
 logger = logging.getLogger(__name__)
 
@@ -109,25 +109,33 @@ def queue_state(app: Any) -> QueueState:
     return RedisState(broker_url) if broker_url.startswith("redis") else AmqpState(app)
 
 
+class ShardTask(Task[Any, Any]):
+    """A task whose process may end in the middle of a shard."""
+
+    # By name: only a worker needs it, and it takes a quarter of a second to import.
+    Request = "workers.shard_request:ShardRequest"
+
+
 # What failed is written down in the ledger already: that is no fault of the task's that a log should show a trace of.
-@shared_task(name=RUN_SHARD, bind=True, throws=(AttemptFailedError,))
+@shared_task(name=RUN_SHARD, bind=True, base=ShardTask, throws=(AttemptFailedError,))
 def run_shard_task(self: Task[Any, Any], /, shard: int, job: int, **_: Any) -> str:  # noqa: ARG001 - `free_shard` needs it
     """Run one shard, then let the next one go; return, or raise, what Flower is to show."""
     built = parts()
-    ends = run_shard(built, shard, worker_name(self.request.hostname))
+    try:
+        ends = run_shard(built, shard, worker_name(self.request.hostname))
+    except MemoryError:
+        # There was none even to write the end down. Celery's main process ends by a `MemoryError` of a task's.
+        message = "there was no memory left to say how the attempt ended; its lease lapses by itself"
+        raise AttemptFailedError(message) from None
     for job_id in sorted({end.held.job_id for end in ends}):
         dispatch_job(built, CeleryPublisher(self.app), job_id)
+    fault_points.reach("shard.unacknowledged")
     return show(ends)
 
 
 def worker_name(nodename: str | None) -> str:
     """Return who holds a lease: `node/pid of the worker/pid of its process`."""
     return f"{worker_prefix(nodename, os.getppid())}{os.getpid()}"
-
-
-def worker_prefix(nodename: str | None, main_pid: int) -> str:
-    """Return what all processes of one worker have in common in their names."""
-    return f"{nodename or 'unnamed'}/{main_pid}/"
 
 
 # Without events: every worker asks for it all the time, and in Flower nothing else would be seen.
@@ -150,11 +158,21 @@ _queue_state = lru_cache(maxsize=1)(queue_state)
 
 
 @shared_task(name=FREE_SHARD, bind=True)
-def free_shard_task(self: Task[Any, Any], /, shard: int, job: int, worker: str, **_: Any) -> None:
-    """Free the lease of a process that died, so that its shard need not wait for the lease to lapse."""
+def free_shard_task(
+    self: Task[Any, Any], /, shard: int, job: int, worker: str, reason: str = ledger.FELL_SILENT, **_: Any
+) -> None:
+    """Free the lease of a process that died, so that its shard need not wait for the lease to lapse.
+
+    Where it died before it had a lease, the shard is put back all the same: its message died with it.
+    """
     built = parts()
-    if transact(built.engine, lambda connection: ledger.free_shard(connection, shard, worker)):
-        dispatch_job(built, CeleryPublisher(self.app), job)
+
+    def work(connection: Connection) -> None:
+        ledger.free_shard(connection, shard, worker, reason)
+        ledger.unqueue(connection, [shard])
+
+    transact(built.engine, work)
+    dispatch_job(built, CeleryPublisher(self.app), job)
 
 
 # Tried again as long as the database is away: the documents stand nowhere else yet.
@@ -226,14 +244,23 @@ def _end_context(**_: Any) -> None:
 
 @worker_init.connect
 def _prepare_parent(sender: Any = None, **_: Any) -> None:
-    """Load the default dictionary before the fork: the processes then share its 100 MB."""
+    """Load what counting needs before the fork: the processes then share it."""
     if sender is not None and QUEUE_CPU not in sender.app.amqp.queues.consume_from:
         return
     settings = load_settings()
-    from tasks.segmentation import load_default_segmenter  # noqa: PLC0415 - a command that only sends needs no jieba
+    # A command that only sends needs none of them.
+    import pyarrow as pa  # noqa: PLC0415
+
+    from tasks.segmentation import load_default_segmenter  # noqa: PLC0415
 
     settings.cache_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     load_default_segmenter(settings.cache_dir)
+    get_operation("count")
+    # One heap: what one shard's counting has freed serves the next merge too (40 MB less at its peak).
+    pa.set_memory_pool(pa.system_memory_pool())
+    # What is loaded stays; no collection needs to look at it, or to copy its pages, in any process.
+    gc.collect()
+    gc.freeze()
 
 
 @worker_process_init.connect
@@ -241,14 +268,3 @@ def _prepare_child(**_: Any) -> None:
     """Open the database after the fork: a connection must never be shared by two processes."""
     parts.cache_clear()
     parts()
-
-
-@task_failure.connect
-def _free_lost(exception: BaseException | None = None, kwargs: Any = None, sender: Any = None, **_: Any) -> None:
-    """When a process of this worker died, let its shard go at once."""
-    if not isinstance(exception, WorkerLostError) or getattr(sender, "name", "") != RUN_SHARD:
-        return
-    worker = worker_prefix(sender.request.hostname, os.getpid())
-    current_app.send_task(
-        FREE_SHARD, kwargs={**(kwargs or {}), "worker": worker}, queue=QUEUE_CONTROL, ignore_result=True
-    )

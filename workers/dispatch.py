@@ -9,7 +9,7 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from storage import job_ledger, jobs, ledger
+from storage import fault_points, job_ledger, jobs, ledger
 from storage.completion import advance_job
 from storage.engine import reading, transact
 from storage.errors import TransientError
@@ -56,6 +56,7 @@ def _dispatch(parts: Parts, publisher: Publisher, job_id: int, operation: str) -
     """Do what can be done for a job by what its shards themselves say; the counters are not believed."""
     merges = get_operation(operation).merges
     if transact(parts.engine, lambda connection: advance_job(connection, job_id, merges=merges)):
+        fault_points.reach("job.ended")
         logger.info("job.advanced", extra={"job": job_id})
     return _fill(parts, publisher, job_id, operation)
 
@@ -65,12 +66,14 @@ def _fill(parts: Parts, publisher: Publisher, job_id: int, operation: str) -> in
     due = transact(parts.engine, lambda connection: ledger.queue_due(connection, job_id, parts.settings.window))
     if not due:
         return 0
+    fault_points.reach("dispatch.queued")
     try:
         publisher.publish_shards(get_operation(operation).queue, due, job_id)
     except TransientError as error:
         logger.warning("dispatch.failed", extra={"job": job_id, "error": str(error)})
         transact(parts.engine, lambda connection: ledger.unqueue(connection, due))
         return 0
+    fault_points.reach("dispatch.published")
     return len(due)
 
 

@@ -69,8 +69,8 @@ class Heartbeat:
                     self._engine,
                     lambda connection: ledger.renew_all(connection, leases, self._lease_s, self.bytes_done),  # noqa: B023 - called at once
                 )
-            except TransientError as error:
-                # The leases may still hold when the database is back; the commit will tell.
+            except (TransientError, MemoryError) as error:
+                # The leases may still hold when the database is back, or the memory; the commit will tell.
                 logger.warning("heartbeat.failed", extra={"shards": len(leases), "error": str(error)})
                 continue
             with self._lock:

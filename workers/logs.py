@@ -16,14 +16,12 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from workers.log_context import ContextFilter
-from workers.settings import mask
+from workers.settings import SHORTEST_LITERAL, mask
 
 #: The packages whose lines are events with fields.
 PACKAGES = ("workers", "storage", "tasks")
 #: What every record has, and what Celery hangs on its own; everything else was given as a field.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "data"}
-#: Characters; a shorter secret is masked in addresses alone: in any text it would mask ordinary words.
-SHORTEST_LITERAL = 6
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 from celery import bootsteps
 from celery.worker.consumer import Consumer
 
+from workers.broker_patience import RECONNECT_EVERY_S, REFUSED_S
 from workers.probe import TOUCH_S, ProbeFiles
 from workers.settings import load_settings
 
@@ -58,7 +59,7 @@ class ReadyStep(bootsteps.StartStopStep):
 
 
 class LiveConsumer(Consumer):
-    """Celery's consumer, which also touches the file while it waits for a broker that is away.
+    """Celery's consumer, which also touches the file while it waits for a broker that is away, and tries often.
 
     The main loop stands still then, and with it every timer; but the worker is as well as it can be.
     """
@@ -72,7 +73,13 @@ class LiveConsumer(Consumer):
                 touch_alive()
                 callback()
 
-            return ensure(errback, max_retries, callback=between_tries)
+            return ensure(errback, max_retries, callback=between_tries, **RECONNECT_EVERY_S)
 
         conn.ensure_connection = ensure_connection
         return super().ensure_connected(conn)
+
+    def on_connection_error_before_connected(self, exc: Exception) -> None:
+        """Say so, and wait: a broker that is there and refuses, because it is full, does so within milliseconds."""
+        super().on_connection_error_before_connected(exc)
+        files_of(self.hostname).touch_alive()
+        time.sleep(REFUSED_S)

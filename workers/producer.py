@@ -7,13 +7,14 @@ with Producer() as producer:
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from types import TracebackType
 from typing import Any, Self
 
-from storage import job_ledger, jobs
+from storage import fault_points, job_ledger, jobs
 from storage.corpora import make_corpus
 from storage.documents import NewDocument, enqueue
 from storage.engine import Connection, reading, transact
@@ -31,6 +32,9 @@ logger = logging.getLogger(__name__)
 CHUNK_DOCUMENTS = 1000
 #: Seconds between two looks at a queue that is full.
 POLL_S = 0.5
+
+#: The name of a model; a path is none.
+_MODEL_NAME = re.compile(r"[^/\\~.][^/\\]*")
 
 GivenDocument = NewDocument | Mapping[str, Any]
 
@@ -172,9 +176,12 @@ def _enqueue_chunk(
             job_id = _join_or_open(connection, parts, corpus_id, one)
             add_shards(connection, job_id, [documents_shard(rows) for rows in packs.values()])
             job_ids.append(job_id)
+        fault_points.reach("ingest.uncommitted")
         return job_ids
 
-    return transact(parts.engine, work)
+    job_ids = transact(parts.engine, work)
+    fault_points.reach("ingest.committed")
+    return job_ids
 
 
 def _join_or_open(connection: Connection, parts: Parts, corpus_id: int, one: CheckedOperation) -> int:
@@ -191,6 +198,23 @@ def _join_or_open(connection: Connection, parts: Parts, corpus_id: int, one: Che
     return jobs.make_job(connection, new)
 
 
+def _refuse_places(options: Mapping[str, Any]) -> None:
+    """Raise `UsageError` for options that would have the worker go where the sender of a message wants it to.
+
+    A file or a directory of the worker's would be read; an address would be asked, and be given the worker's key.
+    """
+    refused = {"user_dict", "stopwords", "endpoint"} & {name for name, value in options.items() if value is not None}
+    if refused:
+        message = f"hanmill.ingest takes no files and no addresses: leave out {', '.join(sorted(refused))}"
+        raise UsageError(message)
+    models = options.get("models") or []
+    if not isinstance(models, list) or not all(
+        isinstance(name, str) and _MODEL_NAME.fullmatch(name) for name in models
+    ):
+        message = "hanmill.ingest takes models by the names that `hanmill models` lists, as a list"
+        raise UsageError(message)
+
+
 def ingest(
     parts: Parts,
     publisher: Publisher,
@@ -203,10 +227,7 @@ def ingest(
 
     Good documents are stored even when others are not. Raises `UsageError` that names the others.
     """
-    refused = {"user_dict", "stopwords"} & options.keys()
-    if refused:
-        message = f"hanmill.ingest takes no files: leave out {', '.join(sorted(refused))}"
-        raise UsageError(message)
+    _refuse_places(options)
     checked = check_operations(parts.engine, operations, options)
     good: list[NewDocument] = []
     faults: list[str] = []

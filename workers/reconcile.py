@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from typing import Protocol
 
-from storage import job_ledger, ledger, marks
+from storage import fault_points, job_ledger, ledger, marks
 from storage.engine import Connection, Engine, reading, transact
 from storage.errors import TransientError
+from storage.frozen_sessions import end_frozen
 from storage.planning import plan_job
 from storage.redis_keys import QUEUE_CPU, QUEUE_GPU
 from workers.bootstrap import Parts
@@ -28,6 +29,8 @@ _TURN = "reconciled_at"
 _EPOCH = "broker_epoch"
 _SUSPICION = "messages_missing_since"
 _SHARD_QUEUES = (QUEUE_CPU, QUEUE_GPU)
+#: The part of a lease that is given up at most, so that nobody waits for another pass; heartbeats leave three quarters.
+LAPSES_AHEAD = 5
 
 
 class QueueState(Protocol):
@@ -53,10 +56,20 @@ class QueueState(Protocol):
 def reconcile(parts: Parts, publisher: Publisher, queue: QueueState, *, at_once: bool = False) -> None:
     """Do one pass, unless another process did one just now (`at_once`: in any case)."""
     engine, interval_s = parts.engine, parts.settings.reconcile_interval_s
-    if not at_once and not transact(engine, lambda connection: marks.take_turn(connection, _TURN, interval_s / 2)):
+    # Before the turn, which is a row as well that such a process may hold.
+    ended = end_frozen(engine)
+    if ended:
+        logger.warning("reconcile.frozen_ended", extra={"sessions": ended})
+    is_turn = at_once or transact(engine, lambda connection: marks.take_turn(connection, _TURN, interval_s / 2))
+    # A broker that has come up empty is not to wait for the next turn: nothing is being worked on until then.
+    if not is_turn and not _is_forgotten(engine, queue):
         return
-    freed = transact(engine, ledger.free_lapsed)
+    # What would lapse before the next passes lapses now, so that a dead worker's shard waits no longer than its lease.
+    # A living worker has renewed it long before.
+    ahead_s = min(2 * interval_s, parts.settings.lease_s / LAPSES_AHEAD)
+    freed = transact(engine, lambda connection: ledger.free_lapsed(connection, ahead_s))
     if freed:
+        fault_points.reach("reconcile.freed")
         logger.warning("reconcile.leases_lapsed", extra={"shards": freed})
     _put_back_lost(parts, queue)
     tend_schedules(engine, publisher)
@@ -72,10 +85,7 @@ def reconcile(parts: Parts, publisher: Publisher, queue: QueueState, *, at_once:
 def _put_back_lost(parts: Parts, queue: QueueState) -> None:
     engine = parts.engine
     try:
-        epoch = queue.epoch()
-        with reading(engine) as connection:
-            known_epoch = marks.get(connection, _EPOCH)
-        if epoch is None or epoch != known_epoch:
+        if _is_new_epoch(engine, queue):
             _begin_epoch(engine, queue)
         else:
             _look_for_lost(engine, queue, parts.settings.lease_s)
@@ -83,8 +93,24 @@ def _put_back_lost(parts: Parts, queue: QueueState) -> None:
         logger.warning("reconcile.broker_away", extra={"error": str(error)})
 
 
+def _is_forgotten(engine: Engine, queue: QueueState) -> bool:
+    """Say whether the queue has forgotten everything; while it is away it has not."""
+    try:
+        return _is_new_epoch(engine, queue)
+    except TransientError:
+        return False
+
+
+def _is_new_epoch(engine: Engine, queue: QueueState) -> bool:
+    epoch = queue.epoch()
+    with reading(engine) as connection:
+        known_epoch = marks.get(connection, _EPOCH)
+    return epoch is None or epoch != known_epoch
+
+
 def _begin_epoch(engine: Engine, queue: QueueState) -> None:
     mark = queue.begin_epoch()
+    fault_points.reach("reconcile.epoch")
 
     def work(connection: Connection) -> int:
         marks.put(connection, _EPOCH, mark)

@@ -1,4 +1,4 @@
-"""A timer in every worker that asks for a pass of the reconciler, so that a deployment needs no beat for it."""
+"""What in every worker asks for a pass of the reconciler, so that a deployment needs no beat for it."""
 
 from __future__ import annotations
 
@@ -25,19 +25,36 @@ class ReconcileTimer(bootsteps.StartStopStep):
 
     def start(self, parent: Any) -> None:
         """Start the timer."""
-        interval_s = load_settings().reconcile_interval_s
-
-        def ask() -> None:
-            try:
-                parent.app.send_task(
-                    RECONCILE, queue=QUEUE_CONTROL, expires=interval_s, ignore_result=True, retry=False
-                )
-            except (OperationalError, OSError) as error:
-                logger.warning("reconcile.not_asked", extra={"error": str(error)})
-
-        parent.timer.call_after(FIRST_AFTER_S, ask)
-        self._entry = parent.timer.call_repeatedly(interval_s, ask)
+        parent.timer.call_after(FIRST_AFTER_S, _ask, (parent.app,))
+        self._entry = parent.timer.call_repeatedly(load_settings().reconcile_interval_s, _ask, (parent.app,))
 
     def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery gives it
         """Stop the timer."""
         self._entry.cancel()
+
+
+class ReconcileOnConnection(bootsteps.StartStopStep):
+    """Publishes the same when the worker consumes again after a loss of its connection: the broker may have come empty.
+
+    A broker that has forgotten everything is a reason for a pass at any time, however short ago the last one was.
+    """
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def start(self, parent: Any) -> None:
+        """Ask: the consumer has been started."""
+        if parent.restart_count > 1:
+            _ask(parent.app)
+
+
+def _ask(app: Any) -> None:
+    try:
+        app.send_task(
+            RECONCILE,
+            queue=QUEUE_CONTROL,
+            expires=load_settings().reconcile_interval_s,
+            ignore_result=True,
+            retry=False,
+        )
+    except (OperationalError, OSError) as error:
+        logger.warning("reconcile.not_asked", extra={"error": str(error)})

@@ -18,7 +18,7 @@ from typing import Any
 
 from billiard.exceptions import SoftTimeLimitExceeded
 
-from storage import batch_runs, dead_letters, jobs, ledger
+from storage import batch_runs, dead_letters, fault_points, jobs, ledger
 from storage.batch_runs import BatchRun
 from storage.dead_letters import DeadLetter
 from storage.documents import Document, save_records
@@ -39,7 +39,9 @@ from workers.bootstrap import Parts
 from workers.device import choose_device
 from workers.heartbeat import Heartbeat
 from workers.log_context import fields_of_lease, inherited, log_fields, without_fields
+from workers.memory_limit import limit_memory
 from workers.shard_ends import ShardEnds
+from workers.stall_guard import StallGuard
 
 logger = logging.getLogger(__name__)
 
@@ -60,14 +62,16 @@ EXIT_DEVICE_BROKEN = 70
 
 def run_batch(parts: Parts, operation: ModelOperation, first: Lease, worker: str) -> list[AttemptEnd]:
     """Run a leased shard and others that may be computed with it; return how each attempt ended."""
-    ends = ShardEnds(parts, first)
-    if ends.is_exhausted():
+    ends = ShardEnds(parts, first, with_company=not first.is_half)
+    if ends.is_suspect():
         try:
-            ends.halve_or_bury()
+            if ends.halve_or_bury():
+                return [ends.end]
         except Exception as error:  # noqa: BLE001 - every error has its end
             ends.end_by(error)
-        return [ends.end]
+            return [ends.end]
     leases = [first, *_companions(parts, first, worker)]
+    fault_points.reach("batch.leased")
     with _named(leases), Heartbeat(parts.engine, leases, parts.settings.lease_s) as heartbeat:
         return BatchAttempt(parts, operation, leases, heartbeat).run()
 
@@ -81,7 +85,7 @@ def _named(leases: Sequence[Lease]) -> AbstractContextManager[None]:
 
 
 def _companions(parts: Parts, first: Lease, worker: str) -> list[Lease]:
-    if first.failures or first.losses >= ledger.LOSSES_IN_COMPANY:
+    if first.failures or first.losses >= ledger.LOSSES_IN_COMPANY or first.is_half:
         return []
     settings = parts.settings
     lease = partial(
@@ -158,20 +162,32 @@ class BatchAttempt:
         except (UsageError, BackendBrokenError) as error:
             self._not_ready(error)
             return
+        if self._workplace.device == "cpu":
+            limit_memory(self._parts.settings.process_memory_bytes)
         runner.batches.statistics = BatchStatistics()
         runner.batches.let_through = (SoftTimeLimitExceeded,)
         failure: Exception | None = None
         try:
-            with set_for_batches():
-                self._compute(runner)
+            with self._guard(runner), set_for_batches():
+                try:
+                    self._compute(runner)
+                finally:
+                    # What is being written may still bring shards to a good end.
+                    self._writer.shutdown()
         except Exception as error:  # noqa: BLE001 - every error has its end
             failure = error
-        # What is being written may still bring shards to a good end.
-        self._writer.shutdown()
         if isinstance(failure, BackendBrokenError):
             self._broken(failure)
         elif failure is not None:
             self._end_rest(failure)
+
+    def _guard(self, runner: Runner) -> StallGuard:
+        """Return what notices that neither the device nor the writing goes on any more."""
+        settings, done = self._parts.settings, self._heartbeat.bytes_done
+        statistics = runner.batches.statistics
+        return StallGuard(
+            settings.stall_limit_s, settings.frozen_limit_s, lambda: (statistics.batches, sum(done.values()))
+        )
 
     # --- the pipeline
 
@@ -298,8 +314,11 @@ class BatchAttempt:
                 shard_id: self._write_shard(connection, runner, by_shard[shard_id]) for shard_id in sorted(by_shard)
             }
             lost.extend(shard_id for shard_id, holds in written.items() if not holds)
+            fault_points.reach("batch.uncommitted")
 
+        fault_points.reach("batch.computed")
         transact(self._parts.engine, work)
+        fault_points.reach("batch.written")
         for shard_id, parts in by_shard.items():
             shard = self._shards[shard_id]
             shard.is_begun = True

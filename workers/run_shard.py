@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 
-from storage import dead_letters, jobs, ledger
+from storage import dead_letters, fault_points, jobs, ledger
 from storage.dead_letters import DeadLetter
 from storage.documents import Document, save_records
 from storage.engine import AnyRow, Connection, reading, transact
@@ -29,7 +29,9 @@ from workers.attempt_end import AttemptEnd
 from workers.bootstrap import Parts
 from workers.heartbeat import Heartbeat
 from workers.log_context import fields_of_lease, log_fields
+from workers.memory_limit import limit_memory
 from workers.shard_ends import ShardEnds, fence
+from workers.stall_guard import StallGuard
 
 logger = logging.getLogger(__name__)
 
@@ -41,10 +43,13 @@ FLUSH_BYTES = 4 * 1024 * 1024
 def run_shard(parts: Parts, shard_id: int, worker: str) -> list[AttemptEnd]:
     """Run a shard if it can be claimed, and others with it if a model computes them; return how each attempt ended."""
     lease_s = parts.settings.lease_s
-    held = transact(parts.engine, lambda connection: ledger.lease(connection, shard_id, worker, lease_s))
+    fault_points.reach("shard.unleased")
+    token = ledger.new_token()
+    held = transact(parts.engine, lambda connection: ledger.lease(connection, shard_id, worker, lease_s, token))
     if held is None:
         logger.debug("shard.not_claimed", extra={"shard": shard_id})
         return []
+    fault_points.reach("shard.leased")
     with log_fields(**fields_of_lease(held)):
         return _run_leased(parts, held, worker)
 
@@ -55,6 +60,7 @@ def _run_leased(parts: Parts, held: Lease, worker: str) -> list[AttemptEnd]:
     model = as_model(get_operation(job.operation))
     if model is not None:
         return _run_in_batch(parts, model, held, worker)
+    limit_memory(parts.settings.process_memory_bytes)
     with Heartbeat(parts.engine, [held], parts.settings.lease_s) as heartbeat:
         return [ShardAttempt(parts, held, heartbeat, job).run()]
 
@@ -109,12 +115,14 @@ class ShardAttempt:
         return self._ends.end
 
     def _dispatch(self) -> None:
+        fault_points.reach("shard.begun")
         if self._held.kind == "merge":
             self._merge()
-        elif self._ends.is_exhausted():
-            self._ends.halve_or_bury()
-        else:
-            self._map()
+        elif not (self._ends.is_suspect() and self._ends.halve_or_bury()):
+            settings, shard_id = self._parts.settings, self._held.shard_id
+            done = self._heartbeat.bytes_done
+            with StallGuard(settings.stall_limit_s, settings.frozen_limit_s, lambda: done[shard_id]):
+                self._map()
 
     # --- map
 
@@ -187,11 +195,15 @@ class ShardAttempt:
         def work(connection: Connection) -> None:
             # The fence comes first: whatever follows is written only by the attempt that holds the shard.
             fence(self._held, holds=ledger.finish(connection, self._held, outcome))
+            fault_points.reach("shard.done_unwritten")
             self._save_pending(connection)
             if last is not None:
                 last(connection)
+            fault_points.reach("shard.uncommitted")
 
+        fault_points.reach("shard.computed")
         transact(self._parts.engine, work)
+        fault_points.reach("shard.committed")
 
     # --- merge
 
@@ -206,5 +218,6 @@ class ShardAttempt:
             raise TypeError(message)
         work = work_of(self._job, partition=self._held.partition)
         save = merging.merge(work, self._job.generation_id, self._parts.workplace)
+        fault_points.reach("merge.computed")
         self._heartbeat.check(self._held.shard_id)
         self._finish(Outcome(0, 0, 0, 0), save)

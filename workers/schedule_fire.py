@@ -10,7 +10,7 @@ import logging
 from functools import partial
 from typing import Protocol, runtime_checkable
 
-from storage import job_ledger, schedule_runs
+from storage import fault_points, job_ledger, schedule_runs
 from storage.engine import Engine, reading, transact
 from storage.errors import HanmillError, TransientError
 
@@ -52,6 +52,7 @@ def fire_due(engine: Engine) -> list[int]:
             continue
         if run_id is not None:
             fired.append(run_id)
+            fault_points.reach("schedule.fired")
             logger.info("schedule.fired", extra={"schedule": schedule_id, "run": run_id})
     return fired
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from storage import schedule_runs
+from storage import fault_points, schedule_runs
 from storage.corpora import corpus_id_of, make_corpus, refresh_sources
 from storage.engine import AnyRow, Connection, Engine, reading, transact
 from storage.errors import LeaseLostError, TransientError, UsageError
@@ -42,6 +42,7 @@ def start_run(parts: Parts, publisher: Publisher, run_id: int) -> list[int]:
         return []
     try:
         with _signs_of_life(parts.engine, held):
+            fault_points.reach("schedule.claimed")
             return _start(parts, publisher, held)
     except LeaseLostError:
         logger.warning("schedule.start_lost", extra={"run": run_id})
@@ -90,6 +91,7 @@ def _start(parts: Parts, publisher: Publisher, held: StartLease) -> list[int]:
     checked = check_operations(parts.engine, json.loads(run.of_operations), json.loads(run.of_options))
     corpus_id = _refreshed_corpus(parts, run)
     job_ids = [_start_job(parts, held, run, corpus_id, one) for one in checked]
+    fault_points.reach("schedule.planned")
     _fence(is_held=transact(parts.engine, partial(schedule_runs.started, held=held)))
     for job_id in job_ids:
         dispatch_job(parts, publisher, job_id)

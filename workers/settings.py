@@ -1,4 +1,4 @@
-"""Every setting, with its default, unit and meaning; the only reader of the environment. Opens nothing."""
+"""Every setting, with its default, unit and meaning; the reader of the environment (`database_place` apart)."""
 
 from __future__ import annotations
 
@@ -6,26 +6,49 @@ import os
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import unquote
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from storage.corpora import LARGEST_SHARD_BYTES
 from storage.errors import UsageError
-from storage.planning import PlanSizes
-from storage.sources.record import DEFAULT_MAX_RECORD_BYTES
+from storage.limits import DEFAULT_MAX_RECORD_BYTES, LARGEST_SHARD_BYTES
 from tasks.operation import EndpointAccess
+
+if TYPE_CHECKING:
+    from storage.planning import PlanSizes
 
 #: The password of an address: what stands between the first colon after `//` and the `@`.
 _PASSWORD = re.compile(r"(?<=://)([^:/@]*):([^@/]+)@")
+#: The same of a value that is an address and nothing else: a password may hold an `@` or a `/` that nobody encoded.
+_WHOLE_PASSWORD = re.compile(r"^([^:/@\s]+:(?://)?[^:/@\s]*):(\S+)@")
 #: The same where it is a parameter: `?password=…` of an address, `password=…` of libpq's own way to write one.
 _PASSWORD_PARAMETER = re.compile(r"(?<=password=)[^&\s'\"]+", re.IGNORECASE)
 
 
+#: What stands between two input roots.
+_ROOT_END = re.compile(r":(?!//|\d+(?:[/:]|$))")
+
+
+#: Characters; a shorter secret is masked in addresses alone: in any text it would mask ordinary words.
+SHORTEST_LITERAL = 6
+
+#: The least memory in which a process can count, in bytes.
+LEAST_MEMORY_BYTES = 512 * 1024 * 1024
+
+
 def _split_roots(value: object) -> object:
-    return tuple(part for part in value.split(":") if part) if isinstance(value, str) else value
+    # The colon of an address, and the one before its port, separate nothing.
+    return tuple(part for part in _ROOT_END.split(value) if part) if isinstance(value, str) else value
+
+
+def _check_memory(value: int) -> int:
+    if 0 < value < LEAST_MEMORY_BYTES:
+        # With less than it has already, every document would seem to ask for too much.
+        message = f"a process needs at least {LEAST_MEMORY_BYTES:,} bytes, for the dictionary alone; or 0"
+        raise ValueError(message)
+    return value
 
 
 class Settings(BaseSettings):
@@ -54,6 +77,9 @@ class Settings(BaseSettings):
     )
     max_record_bytes: int = Field(
         default=DEFAULT_MAX_RECORD_BYTES, gt=0, description="bytes; longer records are dead letters"
+    )
+    max_message_bytes: int = Field(
+        default=64 * 1024 * 1024, gt=0, description="bytes; a larger message of the queue is set aside unread"
     )
     lease_s: float = Field(
         default=60.0, gt=0, description="seconds; a worker that is silent for so long has lost its shard"
@@ -86,10 +112,28 @@ class Settings(BaseSettings):
     endpoint_concurrency: int = Field(default=8, gt=0, description="requests to that server at a time")
     endpoint_timeout_s: float = Field(default=60.0, gt=0, description="seconds that one request to it may take")
     reconcile_interval_s: float = Field(default=10.0, gt=0, description="seconds between two looks for lost shards")
+    stall_limit_s: float = Field(
+        default=600.0,
+        gt=0,
+        description="seconds without a finished batch of documents after which a shard fails; if that cannot interrupt "
+        "it, its process is ended half as long after",
+    )
+    frozen_limit_s: float = Field(
+        default=45.0,
+        gt=0,
+        description="seconds in which C code lets no Python run, after which its process is ended; less than a lease",
+    )
+    process_memory_bytes: Annotated[int, AfterValidator(_check_memory)] = Field(
+        default=0,
+        ge=0,
+        description="bytes of data that a worker's process without a GPU may have; 0: four fifths of all memory",
+    )
     soft_time_limit_s: float = Field(default=6 * 3600.0, gt=0, description="seconds; a shard that runs longer fails")
     hard_time_limit_s: float = Field(default=6.5 * 3600.0, gt=0, description="seconds; its process is ended")
     visibility_timeout_s: float = Field(
-        default=7 * 3600.0, gt=0, description="seconds until Redis delivers a message again"
+        default=300.0,
+        gt=0,
+        description="seconds until Redis delivers again what a dead worker had fetched; a living one renews it",
     )
     flower_users: SecretStr = Field(
         default=SecretStr(""), description="who may log in to Flower: NAME:PASSWORD, several separated by commas"
@@ -97,6 +141,10 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = Field(default="text", description="of the log lines on stderr")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="lowest level that is logged"
+    )
+    fault_plan: str = Field(
+        default="",
+        description="for tests only: a JSON file of faults that strike at named points; no deployment sets it",
     )
     worker_name: str = Field(
         default="", description="how log lines name this process; a worker gives its own name to its processes"
@@ -115,6 +163,8 @@ class Settings(BaseSettings):
     @property
     def plan_sizes(self) -> PlanSizes:
         """Return how large the parts of a job may be."""
+        from storage.planning import PlanSizes  # noqa: PLC0415 - most commands plan nothing, and start faster without
+
         return PlanSizes(self.shard_bytes, self.merge_words)
 
     @property
@@ -137,6 +187,7 @@ class Settings(BaseSettings):
         for value in values:
             if isinstance(value, str):
                 hidden += [found[2] for found in _PASSWORD.finditer(value)]
+                hidden += [found[2] for found in _WHOLE_PASSWORD.finditer(value)]
                 hidden += [found[0] for found in _PASSWORD_PARAMETER.finditer(value)]
         return tuple({secret for one in hidden for secret in (one, unquote(one)) if secret})
 
@@ -187,6 +238,21 @@ def _read() -> Settings:
     return Settings(**place)
 
 
+def hide_secrets(text: str) -> str:
+    """Return a text fit to be shown: without the secrets of the settings, wherever and however they stand in it."""
+    try:
+        secrets = load_settings().secrets
+    except UsageError:
+        secrets = ()
+    text = mask(text)
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= SHORTEST_LITERAL:
+            text = text.replace(secret, "***")
+    return text
+
+
 def mask(value: str) -> str:
     """Return a value fit to be shown: the password of an address becomes asterisks."""
+    if found := _WHOLE_PASSWORD.match(value):
+        value = f"{found[1]}:***@{value[found.end() :]}"
     return _PASSWORD_PARAMETER.sub("***", _PASSWORD.sub(r"\1:***@", value))

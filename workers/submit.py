@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from storage import jobs, resources
+from storage import fault_points, jobs, resources
 from storage.corpora import Refreshed, lock_corpus, make_corpus, refresh_sources
 from storage.engine import Connection, Engine, reading, transact
 from storage.errors import UsageError
@@ -28,7 +28,7 @@ class Order:
     inputs: Sequence[str]
     operations: Sequence[str]
     #: Options of the operations, by name: mode, hmm, user_dict, stopwords, min_length, pattern; models, backend,
-    #: length, max_chars, endpoint.
+    #: length, max_chars, endpoint, chat_template_kwargs, beams.
     options: Mapping[str, Any]
     listing: ListingOptions
     shard_bytes: int | None = None
@@ -85,6 +85,7 @@ def submit(parts: Parts, publisher: Publisher, order: Order) -> Submitted:
     listed = list_sources(order.inputs, order.listing, stdin_dir=parts.settings.stdin_dir)
     corpus_id = transact(parts.engine, lambda connection: make_corpus(connection, order.corpus))
     refreshed = refresh_sources(parts.engine, corpus_id, listed, order.shard_bytes)
+    fault_points.reach("submit.refreshed")
     submitted = [_submit_job(parts, publisher, corpus_id, one, order.priority) for one in checked]
     return Submitted(refreshed, submitted)
 
@@ -96,6 +97,7 @@ def _submit_job(
         job_id, resumed = transact(
             parts.engine, lambda connection: _find_or_make(connection, corpus_id, checked, priority)
         )
+        fault_points.reach("submit.made")
         plan = plan_job(parts.engine, job_id, parts.settings.plan_sizes)
         with reading(parts.engine) as connection:
             state = jobs.get(connection, job_id).state

@@ -112,7 +112,7 @@ def test_the_doctor_finds_no_broker_and_wrong_limits(
     deployment: Deployment, invoke: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HANMILL_BROKER_URL", f"redis+socket://{tmp_path}/none.sock")
-    monkeypatch.setenv("HANMILL_VISIBILITY_TIMEOUT_S", "60")
+    monkeypatch.setenv("HANMILL_HARD_TIME_LIMIT_S", "60")
     shown = invoke("doctor", "--format", "json")
     assert shown.exit_code == 1
     found = findings(shown)

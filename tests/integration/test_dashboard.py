@@ -14,6 +14,7 @@ import pytest
 
 from storage.engine import transact
 from storage.schedules import NewSchedule, add
+from tests.support.availability import need_module
 from tests.support.browser import take_picture
 from tests.support.dashboard_picture import Series, answers, draw, panels
 from tests.support.deployment import Deployment, wait_for
@@ -24,8 +25,8 @@ from tests.support.prometheus_server import PrometheusServer, running_prometheus
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-pytest.importorskip("prometheus_client")
-pytest.importorskip("torch")
+need_module("prometheus_client")
+need_module("torch")
 
 #: Documents of the job: enough to see it, and more where a picture is to be taken of it.
 DOCUMENTS, DOCUMENTS_OF_PICTURE = 300, 120_000

@@ -26,7 +26,7 @@ from storage.broker_state import client_url
 from storage.engine import reading, transact
 from storage.schedules import NewSchedule, add
 from storage.schema import attempts, schedule_runs
-from tests.support.availability import REPOSITORY, give_up
+from tests.support.availability import REPOSITORY, give_up, need_module
 from tests.support.deployment import Deployment
 from tests.support.exporter_server import ExporterServer, key, names_of, running_exporter
 from tests.support.mill_results import open_mill
@@ -34,7 +34,7 @@ from tests.support.processes import wait_until
 from tests.support.prometheus_server import promtool, running_prometheus
 from tests.support.rabbitmq_server import is_installed, running_rabbitmq
 
-pytest.importorskip("prometheus_client")
+need_module("prometheus_client")
 
 METRIC = re.compile(r"\bhanmill_[a-z0-9_]+\b")
 AWAY = "postgresql://hanmill@127.0.0.1:1/hanmill"
@@ -182,7 +182,7 @@ def expressions() -> list[tuple[str, str]]:
 @pytest.fixture
 def worked(home: Path, sqlite_url: str, redis_url: str, tmp_path: Path) -> Iterator[str]:
     """Return the scrape of a deployment that counted, summarized, set documents aside and kept a schedule."""
-    pytest.importorskip("torch")
+    need_module("torch")
     from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415
 
     from workers.exporter.run import make_collector  # noqa: PLC0415

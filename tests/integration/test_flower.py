@@ -15,14 +15,14 @@ import redis
 from celery import Celery
 
 from storage.broker_state import client_url
-from tests.support.availability import REPOSITORY
+from tests.support.availability import REPOSITORY, need_module
 from tests.support.deployment import Deployment, wait_for
 from tests.support.flower_server import CONTROLS, PASSWORD, USER, FlowerServer, free_port, running_flower, until
 from tests.support.poisoned_worker import POISON, running_poisoned_worker
 from tests.support.tls_proxy import tls_in_front
 from workers.task_names import INGEST
 
-pytest.importorskip("flower")
+need_module("flower")
 
 #: Several processes start, one after the other, and a busy machine takes its time.
 pytestmark = pytest.mark.timeout(300)

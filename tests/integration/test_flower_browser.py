@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.availability import REPOSITORY
+from tests.support.availability import REPOSITORY, need_module
 from tests.support.browser import OpenPage, take_picture
 from tests.support.deployment import Deployment
 from tests.support.flower_server import CONTROLS, PASSWORD, USER, FlowerServer, running_flower, until
 from tests.support.poisoned_worker import POISON, running_poisoned_worker
 
-pytest.importorskip("flower")
-pytest.importorskip("playwright")
+need_module("flower")
+need_module("playwright")
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

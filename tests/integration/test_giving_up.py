@@ -112,6 +112,19 @@ def test_a_file_that_fails_and_then_goes_away_becomes_a_dead_letter(mill: Inline
     assert shard(mill.parts.engine, shard_id).state == "DEAD"
 
 
+def test_a_shard_in_which_no_record_begins_becomes_no_dead_letter(mill: InlineMill, two_texts: Path) -> None:
+    job_id = mill.submit([two_texts], "c", "count", shard_bytes=5).jobs[0].id
+    shards = shard_ids(mill.parts.engine, job_id)
+    assert len(shards) > 2
+    for shard_id in shards:
+        change_shard(mill.parts.engine, shard_id, losses=2)
+    assert deliver(mill) < MANY
+    ended = view_of(mill, job_id)
+    assert (ended["state"], ended["documents"], ended["dead"]) == ("DONE_WITH_DEAD", 2, 2)
+    assert_adds_up(ended)
+    assert [reason for reason, _ in letters_of(mill, job_id)] == ["killed", "killed"]
+
+
 # --- a job that cannot be planned as it was meant
 
 

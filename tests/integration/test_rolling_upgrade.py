@@ -16,7 +16,8 @@ from sqlalchemy import inspect, select
 from storage import ledger
 from storage.engine import open_engine, reading
 from storage.errors import UsageError
-from storage.migrate import check_schema, current_revision, head_revision, is_rolling, suits, upgrade
+from storage.migrate import check_schema, current_revision, is_rolling, suits, upgrade
+from storage.revisions import head_revision
 from storage.schema import attempts
 from tests.support.availability import REPOSITORY
 from tests.support.builders import LEASE_S, call, make_job

@@ -33,13 +33,13 @@ def config(output: options.FormatOption = options.OutputFormat.TABLE) -> None:
 
 def describe(settings: Settings) -> list[dict[str, Any]]:
     """Return one row a setting; sizes in bytes, durations in seconds, as their meaning says."""
-    from workers.settings import mask, source_of
+    from workers.settings import hide_secrets, source_of
 
     return [
         {
             "name": f"HANMILL_{name.upper()}",
-            "value": _plain(getattr(settings, name), mask),
-            "default": _plain(field.default, mask),
+            "value": _plain(getattr(settings, name), hide_secrets),
+            "default": _plain(field.default, hide_secrets),
             "source": source_of(settings, name),
             "meaning": field.description,
         }

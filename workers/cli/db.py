@@ -56,12 +56,13 @@ def check() -> None:
     Exits with 0 when this program works with it as it is, with 2 when not.
     """
     from storage import migrate
+    from storage.revisions import head_revision
 
     with _opened() as parts:
         found = migrate.current_revision(parts.engine)
         if not migrate.suits(parts.engine) and migrate.is_known(found) and found is not None:
             way = "what runs may go on meanwhile" if migrate.is_rolling(parts.engine) else "stop what runs first"
-            note(f"`hanmill db upgrade` takes it from revision {found} to {migrate.head_revision()}; {way}")
+            note(f"`hanmill db upgrade` takes it from revision {found} to {head_revision()}; {way}")
         migrate.check_schema(parts.engine)
         note(f"{_shown_url(parts)} stands at revision {found}, and this program works with it")
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from workers.cli import options
 from workers.cli.edge import EXIT_FAILED, DefaultCommandGroup
 from workers.cli.output import Column, note, print_rows
+
+if TYPE_CHECKING:
+    from storage.asking import Asker
 
 LIST_EXAMPLE = "Example: hanmill dead 3 --format json"
 REPLAY_EXAMPLE = "Example: hanmill dead replay 3"
@@ -50,17 +54,20 @@ def list_dead(
     output: options.FormatOption = options.OutputFormat.TABLE,
 ) -> None:
     """List the dead letters that stand: what was set aside, where it is, and why."""
-    from storage.dead_letters import list_letters
-    from storage.engine import reading
-    from storage.jobs import get
-    from workers.cli.opening import open_parts
+    from workers.cli.opening import look
 
-    with open_parts() as parts, reading(parts.engine) as connection:
-        if job is not None:
-            get(connection, job)
-        letters = [{**letter, "job": letter["job_id"]} for letter in list_letters(connection, job, limit)]
+    letters = look(partial(_letters, job_id=job, limit=limit))
     fields = (*FIELDS, "detail") if output is options.OutputFormat.TABLE else FIELDS
     print_rows([{field: letter[field] for field in fields} for letter in letters], _columns(output), output)
+
+
+def _letters(asker: Asker, job_id: int | None, limit: int | None) -> list[dict[str, Any]]:
+    from storage import job_views
+
+    if job_id is not None:
+        # Raises `UsageError` when there is no such job.
+        job_views.parameters(asker, job_id)
+    return [{**letter, "job": letter["job_id"]} for letter in job_views.letters(asker, job_id, limit)]
 
 
 def _columns(output: options.OutputFormat) -> tuple[Column, ...]:

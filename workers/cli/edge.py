@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from typing import Any
 
 import typer
@@ -48,8 +49,18 @@ class DefaultCommandGroup(TyperGroup):
 
 
 def _exit(error: HanmillError) -> typer.Exit:
-    typer.echo(f"hanmill: {error}", err=True)
+    from workers.cli.output import note
+    from workers.settings import hide_secrets
+
+    note(hide_secrets(f"hanmill: {error}"))
     return typer.Exit(EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED)
+
+
+def show_bug(error: BaseException) -> None:
+    """Write the traceback of a bug as Python does, without the secrets that its sentences may hold."""
+    from workers.settings import hide_secrets
+
+    typer.echo(hide_secrets("".join(traceback.format_exception(error))), err=True, nl=False)
 
 
 def _database_fault(error: Exception) -> HanmillError | None:

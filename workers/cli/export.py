@@ -73,7 +73,7 @@ def export(
 
     format_of(to)
     _check(what, model, all_scores, threshold)
-    with open_parts() as parts, reading(parts.engine) as connection:
+    with open_parts() as parts, reading(parts.engine, unhurried=True) as connection:
         if what is What.COUNTS:
             rows = _counts(connection, corpus, fingerprint)
         else:

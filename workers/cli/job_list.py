@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from workers.cli import options
 from workers.cli.output import Column, instant, number, print_rows, seconds, size
+
+if TYPE_CHECKING:
+    from storage.asking import Asker
 
 EXAMPLE = "Example: hanmill jobs --all --format json"
 #: Jobs shown without `--all`.
@@ -38,14 +42,16 @@ def jobs(
     output: options.FormatOption = options.OutputFormat.TABLE,
 ) -> None:
     """List jobs, the newest first."""
-    from storage.engine import reading
-    from storage.jobs import list_ids, views
-    from workers.cli.opening import open_parts
+    from workers.cli.opening import look
 
-    with open_parts() as parts, reading(parts.engine) as connection:
-        ids = list_ids(connection)
-        rows = [shown(view) for view in views(connection, ids if everything else ids[:NEWEST])]
-    print_rows(rows, COLUMNS, output)
+    print_rows(look(partial(_listed, everything=everything)), COLUMNS, output)
+
+
+def _listed(asker: Asker, *, everything: bool) -> list[dict[str, Any]]:
+    from storage.job_views import list_ids, views
+
+    ids = list_ids(asker)
+    return [shown(view) for view in views(asker, ids if everything else ids[:NEWEST])]
 
 
 def shown(view: dict[str, Any]) -> dict[str, Any]:

@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from storage.errors import TransientError, UsageError
 from workers.cli.output import note
 
 if TYPE_CHECKING:
+    from storage.asking import Asker
     from workers.bootstrap import Parts
     from workers.dispatch import Publisher
     from workers.settings import Settings
+
+Answer = TypeVar("Answer")
+
+
+def look(question: Callable[[Asker], Answer]) -> Answer:
+    """Answer a question about a deployment that is there, by the database's driver alone where that can be.
+
+    Loading SQLAlchemy and the settings takes several times as long as the driver and the question. Wherever anything is
+    unusual they are loaded after all, and the question asked over them. Raises what `open_parts` raises.
+    """
+    from storage.asking import ConnectionAsker, NoGlanceError, open_glance
+    from workers.database_place import database_place
+
+    place = database_place()
+    if place is not None:
+        try:
+            with open_glance(place) as asker:
+                return question(asker)
+        except NoGlanceError:
+            pass
+    from storage.engine import reading
+
+    with open_parts() as parts, reading(parts.engine) as connection:
+        return question(ConnectionAsker(connection))
 
 
 @contextmanager

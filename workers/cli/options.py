@@ -125,6 +125,23 @@ Endpoint = Annotated[
         "--endpoint", metavar="URL", help="Of the server for --backend openai, such as http://127.0.0.1:8000/v1."
     ),
 ]
+ChatTemplateKwargs = Annotated[
+    str | None,
+    typer.Option(
+        "--chat-template-kwargs",
+        metavar="JSON",
+        help="For --backend openai: what the server's chat template gets, such as '{\"enable_thinking\": false}'.",
+    ),
+]
+Beams = Annotated[
+    int | None,
+    typer.Option(
+        "--beams",
+        min=1,
+        metavar="N",
+        help="For --model DIR of an encoder-decoder: beams that it decodes with, 1 for greedy; else its own number.",
+    ),
+]
 TextField = Annotated[str, typer.Option("--text-field", metavar="NAME", help="Column that holds the text.")]
 KeyField = Annotated[
     str | None, typer.Option("--key-field", metavar="NAME", help="Column that names the document; else path@offset.")

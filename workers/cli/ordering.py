@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 #: Options of the operations; the others say what the inputs are.
 OPERATION_OPTIONS = (
     *("mode", "hmm", "user_dict", "stopwords", "min_length", "pattern"),
-    *("models", "backend", "length", "max_chars", "endpoint"),
+    *("models", "backend", "length", "max_chars", "endpoint", "chat_template_kwargs", "beams"),
 )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,8 +18,8 @@ import typer
 
 from workers.cli.options import OutputFormat
 
-#: Characters a table may be wide where nobody looks at it: in a pipe nothing is cut off.
-PIPE_COLUMNS = 10_000
+#: Controls that JSON lets stand as they are, and terminals obey.
+_CONTROLS = re.compile("[\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,38 +76,63 @@ def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], cho
 
 def print_json(value: object) -> None:
     """Print one JSON value on stdout."""
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=1))
+    typer.echo(_CONTROLS.sub(_as_json_escape, json.dumps(value, ensure_ascii=False, indent=1)))
+
+
+def _as_json_escape(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
 
 
 def _print_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> None:
     fields = list(rows[0]) if rows else [column.field for column in columns]
     writer = csv.DictWriter(sys.stdout, fields)
     writer.writeheader()
-    writer.writerows(rows)
+    # A program gets what there is; on a terminal nothing may move the cursor.
+    writer.writerows([_printable_row(row) for row in rows] if sys.stdout.isatty() else rows)
+
+
+def _printable_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: printable(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], title: str | None = None) -> None:
     """Print a table on stdout, Chinese characters counted as two columns wide; a title comes after a blank line."""
+    if title is not None:
+        typer.echo(f"\n{printable(title)}".rstrip())
+    headings = [column.title or column.field for column in columns]
+    cells = [[_cell(row.get(column.field), column) for column in columns] for row in rows]
+    if sys.stdout.isatty():
+        _print_on_screen(headings, cells, columns)
+    else:
+        _print_in_pipe([headings, *cells], columns)
+
+
+def _print_on_screen(headings: Sequence[str], cells: Sequence[Sequence[str]], columns: Sequence[Column]) -> None:
+    """Print a table as wide as the screen, long cells folded."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    if title is not None:
-        typer.echo(f"\n{printable(title)}".rstrip())
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        heading = Text(column.title or column.field)
-        table.add_column(heading, justify="right" if column.right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_cell(row.get(column.field), column)) for column in columns))
-    if sys.stdout.isatty():
-        Console(highlight=False).print(table)
-        return
-    console = Console(width=PIPE_COLUMNS, highlight=False)
-    with console.capture() as captured:
-        console.print(table)
-    # In a pipe nobody wants the blanks that fill up the last column.
-    typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+    for heading, column in zip(headings, columns, strict=True):
+        table.add_column(Text(heading), justify="right" if column.right else "left", overflow="fold")
+    for row in cells:
+        table.add_row(*map(Text, row))
+    Console(highlight=False).print(table)
+
+
+def _print_in_pipe(lines: Sequence[Sequence[str]], columns: Sequence[Column]) -> None:
+    """Print a table as wide as its cells are, two blanks between columns; nothing is cut off or folded."""
+    from rich.cells import cell_len
+
+    widths = [max(cell_len(line[place]) for line in lines) for place in range(len(columns))]
+    for line in lines:
+        padded = []
+        for cell, width, column in zip(line, widths, columns, strict=True):
+            blanks = " " * (width - cell_len(cell))
+            padded.append(blanks + cell if column.right else cell + blanks)
+        # In a pipe nobody wants the blanks that fill up the last column.
+        typer.echo("  ".join(padded).rstrip())
 
 
 def _cell(value: Any, column: Column) -> str:
@@ -131,4 +157,9 @@ def _escaped(character: str) -> str:
 
 def note(text: str) -> None:
     """Tell the user something on stderr that is not the result."""
-    typer.echo(text, err=True)
+    typer.echo(printable_lines(text), err=True)
+
+
+def printable_lines(text: str) -> str:
+    """Return a text of several lines in which nothing but their ends can move the cursor."""
+    return "\n".join(printable(line) for line in text.split("\n"))

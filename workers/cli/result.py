@@ -82,13 +82,14 @@ def fault_of(view: Mapping[str, Any]) -> str | None:
     if view["state"] not in {"DONE", "DONE_WITH_DEAD"}:
         reason = f": {view['reason']}" if view["reason"] else f"; `hanmill retry {view['id']}` opens it again"
         return f"job {view['id']} ({view['operation']}) is {view['state']}{reason}"
-    if not adds_up(view):
-        return f"THE FIGURES OF JOB {view['id']} DO NOT ADD UP: {equation(view)}. This is a bug in hanmill; report it"
+    if not adds_up(view) or view["reason"]:
+        found = f"{equation(view)}; {view['reason']}" if view["reason"] else equation(view)
+        return f"THE FIGURES OF JOB {view['id']} DO NOT ADD UP: {found}. This is a bug in hanmill; report it"
     return None
 
 
 def adds_up(view: Mapping[str, Any]) -> bool:
-    """Say whether every document that went in is accounted for."""
+    """Say whether every document that went in is accounted for, by the job's figures."""
     return bool(view["documents"] == view["results"] + view["identical"] + view["replaced"] + view["dead"])
 
 

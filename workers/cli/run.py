@@ -39,6 +39,8 @@ def run(
     length: options.LengthOption = options.Length.TITLE,
     max_chars: options.MaxChars = None,
     endpoint: options.Endpoint = None,
+    chat_template_kwargs: options.ChatTemplateKwargs = None,
+    beams: options.Beams = None,
     text_field: options.TextField = "text",
     key_field: options.KeyField = None,
     lines: options.Lines = False,

@@ -182,14 +182,14 @@ class Loop:
                 time.sleep(TICK_S)
                 if redis.tend():
                     display.tell("Redis died and was started again; what it had forgotten is sent again")
-                self._tend(crews)
+                self._tend(crews, watch)
             _stop(crews, IDLE_GRACE_S)
         except KeyboardInterrupt:
             display.tell("stopping: the workers have a few seconds to finish what they have begun")
             _stop(crews, INTERRUPT_GRACE_S)
             raise
 
-    def _tend(self, crews: Sequence[Crew]) -> None:
+    def _tend(self, crews: Sequence[Crew], watch: Watch) -> None:
         died = [prefix for crew in crews for prefix in crew.tend()]
         try:
             free(self._parts.engine, died)
@@ -199,6 +199,7 @@ class Loop:
         except TransientError as error:
             # The database may come back; the lease of a worker that died then lapses by itself.
             logger.warning("run.database_away", extra={"error": str(error)})
+            watch.tell_trouble(error)
 
 
 def _stop(crews: Sequence[Crew], grace_s: float) -> None:

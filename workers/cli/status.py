@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,6 +11,7 @@ from workers.cli import options
 from workers.cli.output import Column, human_bytes, number, print_json, print_rows, print_table
 
 if TYPE_CHECKING:
+    from storage.asking import Asker
     from storage.engine import Connection, Engine
 
 EXAMPLE = "Example: hanmill status 3 --watch"
@@ -41,20 +43,28 @@ def status(
 
     With --watch the exit codes are those of `run`.
     """
+    from workers.cli.opening import look
+
+    if watch:
+        _watch_and_print(job, output)
+    else:
+        _print(look(partial(answer, job_id=job)), output)
+
+
+def _watch_and_print(job_id: int, output: options.OutputFormat) -> None:
+    """Show a job until it ends, and end with its exit code."""
     from storage.engine import reading
     from storage.jobs import get
     from workers.cli.opening import open_parts
 
     with open_parts() as parts:
         with reading(parts.engine) as connection:
-            get(connection, job)
-        if watch:
-            _watch(parts.engine, job)
+            get(connection, job_id)
+        _watch(parts.engine, job_id)
         with reading(parts.engine) as connection:
-            report = describe(connection, job)
+            report = describe(connection, job_id)
         _print(report, output)
-        if watch:
-            raise typer.Exit(_exit_code(parts.engine, job))
+        raise typer.Exit(_exit_code(parts.engine, job_id))
 
 
 def _print(report: dict[str, Any], output: options.OutputFormat) -> None:
@@ -69,20 +79,27 @@ def _print(report: dict[str, Any], output: options.OutputFormat) -> None:
 
 def describe(connection: Connection, job_id: int) -> dict[str, Any]:
     """Return everything that is known of a job."""
-    from storage.batch_runs import totals
-    from storage.dead_letters import standing
-    from storage.inspection import last_errors
-    from storage.jobs import get, parameters, shard_states, view
-    from workers.cli.job_list import shown
+    from storage.asking import ConnectionAsker
 
-    job = view(connection, job_id)
+    return answer(ConnectionAsker(connection), job_id)
+
+
+def answer(asker: Asker, job_id: int) -> dict[str, Any]:
+    """Return everything that is known of a job."""
+    from storage import job_views
+    from workers.cli.job_list import shown
+    from workers.cli.result import fault_of
+
+    (job,) = job_views.views(asker, [job_id])
     return {
         **shown(job),
-        "parameters": parameters(get(connection, job_id)),
-        "dead_standing": standing(connection, job_id),
-        "shards_by_state": shard_states(connection, job_id),
-        "last_errors": last_errors(connection, job_id),
-        "model_runs": totals(connection, [job["fingerprint"]]).get(job["fingerprint"], {}),
+        # Of a job that has ended well; whether one that goes on will, nobody knows.
+        "adds_up": fault_of(job) is None if job["state"] in {"DONE", "DONE_WITH_DEAD"} else None,
+        "parameters": job_views.parameters(asker, job_id),
+        "dead_standing": job_views.standing_letters(asker, job_id),
+        "shards_by_state": job_views.shards_by_state(asker, [job_id]),
+        "last_errors": job_views.last_errors(asker, job_id),
+        "model_runs": job_views.run_totals(asker, [job["fingerprint"]]).get(job["fingerprint"], {}),
     }
 
 

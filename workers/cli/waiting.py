@@ -45,6 +45,7 @@ class Watch:
         self._display = display
         self._told: dict[int, str] = {}
         self._show_at = 0.0
+        self._troubles: set[str] = set()
 
     def look(self) -> bool:
         """Show the jobs and say whether one of them still goes on; a database that is away says so too."""
@@ -55,9 +56,16 @@ class Watch:
         except TransientError as error:
             # The database may come back; nothing is lost meanwhile.
             logger.warning("watch.database_away", extra={"error": str(error)})
+            self.tell_trouble(error)
             return True
         self._tell_pauses(states)
         return any(state in OPEN_JOB_STATES for state in states.values())
+
+    def tell_trouble(self, error: TransientError) -> None:
+        """Tell the user, once, what is waited for."""
+        if str(error) not in self._troubles:
+            self._troubles.add(str(error))
+            self._display.tell(f"waiting: {error}")
 
     def _show(self) -> None:
         started_at = time.monotonic()

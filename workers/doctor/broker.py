@@ -24,7 +24,10 @@ def broker_fault(settings: Settings) -> str | None:
     shown_url = mask(settings.broker_url)
     try:
         _touch(settings.broker_url)
-    except (HanmillError, OperationalError, OSError, ValueError, LookupError) as error:
+    except ValueError:
+        # What the library says of it may hold a part of the password.
+        return f"the broker {shown_url} has no address that can be read; write %40 and %2F for @ and / in a password"
+    except (HanmillError, OperationalError, OSError, LookupError, ImportError) as error:
         return f"the broker {shown_url} does not answer ({_first_line(error.__cause__ or error)})"
     return None
 

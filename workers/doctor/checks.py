@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
 
 from storage.broker_state import BrokerHealth
+from storage.redis_keys import REFUSED
+from storage.refused_messages import Refused
 
 #: The oldest Redis that Celery's transport works with.
 OLDEST_REDIS = (6, 2)
@@ -16,8 +18,12 @@ JIEBA_VERSION = "0.42.1"
 #: Free bytes in the home below which a run is likely to fail, and below which it may.
 FAIL_FREE_BYTES = 100 * 1024**2
 WARN_FREE_BYTES = 2 * 1024**3
+#: Seconds; a worker's main process, which renews its messages, may have to wait for a Redis for a third of that.
+SHORTEST_VISIBILITY_S = 30.0
 #: The part of its memory from which on a Redis is nearly full.
 FULL_MEMORY = 0.8
+#: Numbers of jobs that a finding lists at most.
+_JOBS_SHOWN = 10
 
 
 class State(StrEnum):
@@ -43,6 +49,20 @@ def judge_home(home: str, fault: str | None) -> Finding:
     if fault is None:
         return Finding("home", State.OK, f"{home} can be written")
     return Finding("home", State.FAIL, fault, "set HANMILL_HOME to a directory that this user may write")
+
+
+def judge_fault_plan(path: str) -> Finding:
+    """Warn of a plan of faults, which is there for tests alone."""
+    detail = f"HANMILL_FAULT_PLAN={path}: processes die or fail on purpose wherever that file says so"
+    return Finding("faults", State.WARN, detail, "unset HANMILL_FAULT_PLAN")
+
+
+def judge_privacy(home: str, mode: int) -> Finding:
+    """Judge who else on this machine may read the home, by its permissions."""
+    if not mode & 0o077:
+        return Finding("privacy", State.OK, f"{home} is this user's alone")
+    detail = f"{home} is open to other users of this machine ({mode & 0o777:o}): texts, results, Flower's password"
+    return Finding("privacy", State.WARN, detail, f"chmod 700 {home}")
 
 
 def judge_disk(home: str, free_bytes: int) -> Finding:
@@ -124,13 +144,26 @@ def _memory(health: BrokerHealth) -> Finding:
     return Finding("redis memory", State.WARN, detail, "raise maxmemory: a full Redis takes no messages")
 
 
+def judge_refused(refused: Sequence[Refused]) -> Finding:
+    """Judge what stood in the queue and was no message of ours, the newest first."""
+    if not refused:
+        return Finding("messages", State.OK, "none was refused")
+    newest = refused[0]
+    detail = f"{len(refused)} in {REFUSED} were refused; the newest, out of {newest.queue}: {newest.reason}"
+    remedy = f"find out who writes into the queue, then forget them: redis-cli del {REFUSED}"
+    return Finding("messages", State.WARN, detail, remedy)
+
+
 def judge_time_limits(*, soft_s: float, hard_s: float, visibility_s: float) -> Finding:
-    """Judge whether a shard is ended before its message is delivered a second time."""
+    """Judge whether a shard may fail before it is ended, and whether workers can renew what they hold in time."""
     detail = f"soft {soft_s:g} s, hard {hard_s:g} s, visibility {visibility_s:g} s"
-    if soft_s < hard_s < visibility_s:
-        return Finding("time limits", State.OK, detail)
-    remedy = "set HANMILL_SOFT_TIME_LIMIT_S < HANMILL_HARD_TIME_LIMIT_S < HANMILL_VISIBILITY_TIMEOUT_S"
-    return Finding("time limits", State.FAIL, f"{detail}: a shard that runs could be delivered again", remedy)
+    if soft_s >= hard_s:
+        remedy = "set HANMILL_SOFT_TIME_LIMIT_S < HANMILL_HARD_TIME_LIMIT_S"
+        return Finding("time limits", State.FAIL, f"{detail}: a shard is killed before it may fail in order", remedy)
+    if visibility_s < SHORTEST_VISIBILITY_S:
+        remedy = f"set HANMILL_VISIBILITY_TIMEOUT_S to {SHORTEST_VISIBILITY_S:g} or more"
+        return Finding("time limits", State.WARN, f"{detail}: what a busy worker holds is delivered again", remedy)
+    return Finding("time limits", State.OK, detail)
 
 
 def judge_consumers(waiting: Mapping[str, int], consumed: AbstractSet[str]) -> Finding:
@@ -143,6 +176,15 @@ def judge_consumers(waiting: Mapping[str, int], consumed: AbstractSet[str]) -> F
         f"{shards} shards wait in {queue} and no worker consumes it" for queue, shards in unserved.items()
     )
     return Finding("workers", State.FAIL, detail, "start `hanmill worker cpu`")
+
+
+def judge_figures(wrong_jobs: Sequence[int]) -> Finding:
+    """Judge whether the figures of every finished job add up."""
+    if not wrong_jobs:
+        return Finding("figures", State.OK, "of every finished job, documents in = results + dead letters")
+    shown = ", ".join(map(str, wrong_jobs[:_JOBS_SHOWN])) + (", …" if len(wrong_jobs) > _JOBS_SHOWN else "")
+    remedy = f"see `hanmill status {wrong_jobs[0]}` and report it: this is a bug, or rows were changed by hand"
+    return Finding("figures", State.FAIL, f"the figures of {len(wrong_jobs)} jobs do not add up: {shown}", remedy)
 
 
 def judge_unfinished(waiting: Mapping[str, int]) -> Finding:

@@ -13,8 +13,11 @@ from kombu.exceptions import OperationalError
 from storage import migrate
 from storage.broker_state import RedisState
 from storage.engine import Engine, open_engine, reading
+from storage.equation import jobs_that_do_not_add_up
 from storage.errors import HanmillError
 from storage.inspection import check_reachable, operations_waiting
+from storage.refused_messages import RefusedMessages
+from storage.revisions import head_revision
 from tasks.operation import get_operation
 from tasks.text.rjieba_engine import PROVEN_VERSION, installed_version
 from workers.celery_app import build_app
@@ -33,6 +36,8 @@ INSPECT_TIMEOUT_S = 2.0
 def examine(settings: Settings) -> Iterator[Finding]:
     """Look at everything, and yield what was found, in the order in which it should be mended."""
     yield from _home(settings)
+    if settings.fault_plan:
+        yield checks.judge_fault_plan(settings.fault_plan)
     limits = settings.soft_time_limit_s, settings.hard_time_limit_s, settings.visibility_timeout_s
     yield checks.judge_time_limits(soft_s=limits[0], hard_s=limits[1], visibility_s=limits[2])
     yield checks.judge_jieba(_installed("jieba"))
@@ -45,6 +50,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     if fault is None and settings.broker_url.startswith("redis"):
         yield from _redis(settings)
     if engine is not None:
+        with reading(engine) as connection:
+            yield checks.judge_figures(jobs_that_do_not_add_up(connection))
         if fault is None or not is_needed:
             yield _workers(settings, engine, is_needed=is_needed)
         engine.dispose()
@@ -56,6 +63,8 @@ def _home(settings: Settings) -> Iterator[Finding]:
     there = next(path for path in (home, *home.parents) if path.exists())
     is_writable = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
     yield checks.judge_home(str(home), None if is_writable else f"{there} cannot be written")
+    if there == home:
+        yield checks.judge_privacy(str(home), home.stat().st_mode)
     yield checks.judge_disk(str(home), shutil.disk_usage(there).free)
 
 
@@ -77,7 +86,7 @@ def _database(settings: Settings) -> tuple[Engine | None, list[Finding]]:
         check_reachable(engine, shown_url)
     except HanmillError as error:
         return None, [checks.judge_database(shown_url, str(error))]
-    found, head = migrate.current_revision(engine), migrate.head_revision()
+    found, head = migrate.current_revision(engine), head_revision()
     schema = checks.judge_schema(found, head, is_known=migrate.is_known(found), suits=migrate.suits(engine))
     findings = [checks.judge_database(shown_url, None), schema]
     if schema.state is State.OK:
@@ -87,13 +96,14 @@ def _database(settings: Settings) -> tuple[Engine | None, list[Finding]]:
 
 
 def _redis(settings: Settings) -> list[Finding]:
-    state = RedisState(settings.broker_url)
+    state, refused = RedisState(settings.broker_url), RefusedMessages(settings.broker_url)
     try:
-        return checks.judge_redis(state.health())
+        return [*checks.judge_redis(state.health()), checks.judge_refused(refused.newest_first())]
     except HanmillError as error:
         return [Finding("redis", State.FAIL, str(error), "see HANMILL_BROKER_URL")]
     finally:
         state.close()
+        refused.close()
 
 
 def _workers(settings: Settings, engine: Engine, *, is_needed: bool) -> Finding:

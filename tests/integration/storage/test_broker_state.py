@@ -52,6 +52,19 @@ def test_the_shards_of_messages_are_found_where_they_wait_and_where_they_were_ju
     assert state.shards_in([QUEUE_CPU], 60.0) == {1, 2, 3}
 
 
+def test_what_is_renewed_counts_as_just_fetched_and_what_is_gone_stays_away(
+    state: RedisState, client: redis.Redis
+) -> None:
+    before = time.time()
+    client.zadd(UNACKED_INDEX, {"held": before - 3600, "of another worker": before - 3600})
+    state.renew(["held", "acknowledged meanwhile"])
+    assert client.zcard(UNACKED_INDEX) == 2
+    held, of_another = client.zscore(UNACKED_INDEX, "held"), client.zscore(UNACKED_INDEX, "of another worker")
+    assert held is not None
+    assert of_another is not None
+    assert held >= before > of_another
+
+
 def test_a_redis_that_refuses_is_a_passing_trouble(state: RedisState, client: redis.Redis) -> None:
     client.config_set("maxmemory", "1")
     with pytest.raises(TransientError, match="refuses"):

@@ -203,6 +203,25 @@ def test_one_shard_is_freed_only_from_the_worker_that_is_named(engine: Engine, s
     assert call(engine, ledger.free_shard, shard_id, "host:10:") == 1
 
 
+def test_why_a_process_ended_is_kept_with_its_shard_and_its_attempt(engine: Engine, shard_id: int) -> None:
+    lease(engine, shard_id, "host:10:a")
+    call(engine, ledger.free_shard, shard_id, "host:10:a", "its process ended by SIGSEGV")
+    assert (shard(engine, shard_id).losses, shard(engine, shard_id).error) == (1, "its process ended by SIGSEGV")
+    assert [attempt.error for attempt in attempts_of(engine, shard_id)] == ["its process ended by SIGSEGV"]
+
+
+def test_the_halves_of_a_shard_are_known_as_such_and_keep_no_company(
+    engine: Engine, job_id: int, shard_id: int
+) -> None:
+    assert call(engine, ledger.split, lease(engine, shard_id), HALVES)
+    *others, half, _ = shard_ids(engine, job_id)
+    held = lease(engine, half)
+    assert held.is_half
+    companions = call(engine, ledger.lease_companions, held, "w", LEASE_S, max_bytes=10**9, max_shards=100)
+    assert [companion.shard_id for companion in companions] == [other for other in others if other != shard_id]
+    assert not any(companion.is_half for companion in companions)
+
+
 def test_splitting_puts_two_fresh_halves_in_place_of_the_shard(engine: Engine, job_id: int, shard_id: int) -> None:
     call(engine, ledger.fail, lease(engine, shard_id), "broken", 0.0)
     assert call(engine, ledger.split, lease(engine, shard_id), HALVES)

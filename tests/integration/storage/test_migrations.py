@@ -15,7 +15,8 @@ from storage import tokens
 from storage.documents import text_sha256
 from storage.engine import open_engine, reading, transact
 from storage.errors import UsageError
-from storage.migrate import check_schema, current_revision, downgrade, head_revision, upgrade
+from storage.migrate import check_schema, current_revision, downgrade, upgrade
+from storage.revisions import head_revision
 from storage.schema import metadata
 from tests.support.builders import FINGERPRINT, call
 

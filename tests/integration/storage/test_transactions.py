@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from functools import partial
 
 import pytest
 from sqlalchemy import Connection, Engine, select, text, update
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 
 from storage.engine import count_rows, insert_new, load_rows, now, open_engine, reading, transact, upsert
 from storage.errors import StorageError, TransientError
@@ -127,6 +128,43 @@ def test_a_deadlock_is_broken_and_the_loser_runs_again(postgres_database: str) -
     at_once([partial(call, engine, work, names) for names in ("ab", "ba")])
     engine.dispose()
     assert len(tries) == 3
+
+
+def test_a_copy_whose_connection_is_cut_runs_again(postgres_database: str) -> None:
+    engine = open_engine(postgres_database)
+    tries: list[int] = []
+
+    def rows(process_id: int) -> Iterator[tuple[str, str]]:
+        tries.append(1)
+        if len(tries) == 1:
+            call(engine, lambda other: other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": process_id}))
+        # More than the driver keeps before it sends.
+        yield from ((f"m{number}", "值" * 100) for number in range(3000))
+
+    def work(connection: Connection) -> None:
+        load_rows(connection, marks, ["name", "value"], rows(connection.scalar(text("SELECT pg_backend_pid()")) or 0))
+
+    transact(engine, work)
+    assert len(tries) == 2
+    assert call(engine, count_rows, marks) == 3000
+    engine.dispose()
+
+
+def test_a_copy_of_what_no_column_takes_is_the_rows_fault(postgres_database: str) -> None:
+    engine = open_engine(postgres_database)
+    with pytest.raises(DataError):
+        call(engine, load_rows, jobs, ["corpus_id"], [("not a number",)])
+    engine.dispose()
+
+
+def test_a_reader_in_no_hurry_may_stand_still_and_others_may_not(postgres_database: str) -> None:
+    engine = open_engine(postgres_database)
+    shown = text("SHOW idle_in_transaction_session_timeout")
+    with reading(engine, unhurried=True) as connection:
+        assert connection.scalar(shown) == "0"
+    with reading(engine) as connection:
+        assert connection.scalar(shown) == "1min"
+    engine.dispose()
 
 
 def test_reading_sqlite_waits_for_no_writer(sqlite_url: str) -> None:

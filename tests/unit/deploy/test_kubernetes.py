@@ -220,9 +220,9 @@ def test_the_small_overlay_sets_its_servers_up_as_compose_does() -> None:
     assert statements in objects["ConfigMap", "hanmill-postgres"]["data"]["10-make-database.sh"]
     start = (DEPLOY / "redis" / "start-redis").read_text(encoding="utf-8")
     (command,) = objects["StatefulSet", "redis"]["spec"]["template"]["spec"]["containers"][0]["args"]
-    rights = re.findall(r"~\* &\* (.+)\"", start)
+    rights = re.findall(r"on \$passwords (.+)\"", start)
     assert len(rights) == 1
-    assert rights == re.findall(r"~\* &\* (.+?)\"", command)
+    assert rights == re.findall(r"on #\$hash (.+?)\"", command)
     configuration = (DEPLOY / "redis" / "redis.conf").read_text(encoding="utf-8")
     kept = objects["ConfigMap", "hanmill-redis"]["data"]["redis.conf"]
     for line in ("maxmemory-policy noeviction", "appendonly yes", "appendfsync everysec", 'save ""'):

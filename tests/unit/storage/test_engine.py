@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import insert, select
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from storage.engine import is_retryable, now, open_engine, reading
+from storage.engine import is_retryable, is_unfit, now, open_engine, reading
 from storage.errors import UsageError
 from storage.schema import jobs
 
@@ -40,6 +40,24 @@ def test_a_connection_that_could_not_be_made_is_tried_again() -> None:
 @pytest.mark.parametrize(("text", "again"), [("database is locked", True), ("no such table: jobs", False)])
 def test_sqlite_is_tried_again_only_when_it_is_busy(text: str, again: bool) -> None:
     assert is_retryable(OperationalError("SELECT 1", {}, sqlite3.OperationalError(text))) is again
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "unfit"), [("53100", True), ("53200", True), ("58030", True), ("23505", False), ("42703", False)]
+)
+def test_what_is_the_servers_fault_and_not_the_statements_is_known(sqlstate: str, unfit: bool) -> None:
+    assert is_unfit(OperationalError("SELECT 1", {}, SqlstateError(sqlstate))) is unfit
+
+
+def test_a_sqlite_file_without_room_is_at_fault_itself(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "full.db") as connection:
+        connection.execute("PRAGMA max_page_count = 1")
+        with pytest.raises(sqlite3.OperationalError) as full:
+            connection.execute("CREATE TABLE words (word TEXT)")
+        with pytest.raises(sqlite3.OperationalError) as wrong:
+            connection.execute("SELECT word FROM sentences")
+    assert is_unfit(OperationalError("CREATE", {}, full.value))
+    assert not is_unfit(OperationalError("SELECT", {}, wrong.value))
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,11 @@ import math
 import pytest
 
 from storage.label_scores import pack, probability, unpack
+from tests.support.availability import need_module
 
 
 def test_packed_scores_are_the_bytes_that_numpy_writes_anywhere() -> None:
-    np = pytest.importorskip("numpy")
+    np = need_module("numpy")
     scores = [0.5, -3.25, 1e-8, 60.0]
     assert pack(scores) == np.asarray(scores, "<f4").tobytes()
     assert unpack(pack(scores)) == tuple(np.asarray(scores, "float32").tolist())

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from alembic.script import ScriptDirectory
 
-from storage.migrate import _config, head_revision, oldest_program
+from storage.migrate import _config, oldest_program
+from storage.revisions import head_revision
 
 
 def test_there_is_one_head_and_it_stands_on_one_base() -> None:

@@ -105,8 +105,33 @@ def test_without_its_broker_it_still_frees_lapsed_leases(mill: InlineMill, queue
         assert jobs.shard_states(connection, job_id) == {"QUEUED": 10}
 
 
+def test_what_would_lapse_before_the_next_pass_is_freed_now(mill: InlineMill, queue: FakeQueue) -> None:
+    (soon, job_id), (later, _), *_ = mill.messages
+    interval_s, lease_s = mill.parts.settings.reconcile_interval_s, mill.parts.settings.lease_s
+    assert interval_s <= lease_s / 6
+    transact(mill.parts.engine, lambda connection: ledger.lease(connection, soon, "dead/1/1", interval_s / 2))
+    transact(mill.parts.engine, lambda connection: ledger.lease(connection, later, "alive/1/1", lease_s * 3 / 4))
+    reconcile(mill.parts, mill, queue, at_once=True)
+    with reading(mill.parts.engine) as connection:
+        assert jobs.shard_states(connection, job_id) == {"QUEUED": 9, "LEASED": 1}
+
+
 def test_only_one_of_many_passes_at_a_time_does_the_work(mill: InlineMill, queue: FakeQueue) -> None:
     reconcile(mill.parts, mill, queue)
-    queue.flush()
+    shard_id, job_id = mill.messages[0]
+    transact(mill.parts.engine, lambda connection: ledger.lease(connection, shard_id, "dead/1/1", -1.0))
     reconcile(mill.parts, mill, queue)
-    assert mill.messages == [], "somebody did it a moment ago"
+    with reading(mill.parts.engine) as connection:
+        assert jobs.shard_states(connection, job_id)["LEASED"] == 1, "somebody did it a moment ago"
+
+
+def test_a_queue_that_has_forgotten_everything_is_filled_at_once(mill: InlineMill, queue: FakeQueue) -> None:
+    published = list(mill.messages)
+    reconcile(mill.parts, mill, queue)
+    queue.flush()
+    queue.away = True
+    reconcile(mill.parts, mill, queue)
+    assert mill.messages == []
+    queue.away = False
+    reconcile(mill.parts, mill, queue)
+    assert mill.messages == published

@@ -115,7 +115,7 @@ def test_a_document_that_kills_its_worker_is_found_by_halving(mill: InlineMill, 
     assert_adds_up(view(mill, job_id))
     (letter,) = letters(mill, job_id)
     assert (letter["reason"], letter["line"]) == ("killed", 6)
-    assert kills == 2 * 5, "twice as one of 21, 10, 5 and 2 documents, and twice alone"
+    assert kills == 2 + 3 + 2, "twice as one of 21 documents, once as one of 10, 5 and 2, and twice alone"
     assert counts(mill) == serial_counts(GOOD)
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from storage.broker_state import BrokerHealth
+from storage.refused_messages import Refused
 from workers.doctor import checks
 from workers.doctor.checks import State
 
@@ -33,9 +34,9 @@ def test_each_fault_of_a_redis_has_its_remedy(health: BrokerHealth, name: str, s
 
 @pytest.mark.parametrize(
     ("soft_s", "hard_s", "visibility_s", "state"),
-    [(10, 20, 30, State.OK), (20, 20, 30, State.FAIL), (10, 20, 20, State.FAIL), (10, 40, 30, State.FAIL)],
+    [(10, 20, 30, State.OK), (20, 20, 30, State.FAIL), (3600, 7200, 60, State.OK), (10, 20, 29, State.WARN)],
 )
-def test_a_shard_must_end_before_its_message_comes_again(
+def test_a_shard_fails_before_it_is_ended_and_workers_have_time_to_renew(
     soft_s: float, hard_s: float, visibility_s: float, state: State
 ) -> None:
     assert checks.judge_time_limits(soft_s=soft_s, hard_s=hard_s, visibility_s=visibility_s).state is state
@@ -48,6 +49,14 @@ def test_a_queue_with_work_and_no_worker_is_found() -> None:
     assert finding.remedy == "start `hanmill worker cpu`"
     assert checks.judge_consumers({"hanmill.cpu": 3}, {"hanmill.cpu"}).state is State.OK
     assert checks.judge_consumers({}, set()).state is State.OK
+
+
+def test_figures_that_do_not_add_up_fail_and_name_their_jobs() -> None:
+    assert checks.judge_figures([]).state is State.OK
+    finding = checks.judge_figures([3, 7])
+    assert finding.state is State.FAIL
+    assert finding.detail == "the figures of 2 jobs do not add up: 3, 7"
+    assert "hanmill status 3" in finding.remedy
 
 
 def test_unfinished_work_of_a_home_is_a_warning() -> None:
@@ -90,3 +99,21 @@ def test_an_engine_that_is_not_proven_costs_time_and_is_no_failure() -> None:
     for installed in (None, "0.3.0"):
         finding = checks.judge_fast_engine(installed, "0.2.2")
         assert (finding.state, finding.remedy) == (State.WARN, "pip install rjieba==0.2.2")
+
+
+def test_a_home_that_others_may_read_is_a_warning() -> None:
+    assert checks.judge_privacy("/h", 0o40700).state is State.OK
+    for mode in (0o40755, 0o40750, 0o40701):
+        found = checks.judge_privacy("/h", mode)
+        assert (found.state, found.remedy) == (State.WARN, "chmod 700 /h")
+
+
+def test_refused_messages_are_a_warning_that_names_the_newest() -> None:
+    assert checks.judge_refused([]).state is State.OK
+    found = checks.judge_refused(
+        [Refused(2.0, "hanmill.cpu", "it is no JSON", 3, "x"), Refused(1.0, "q", "old", 1, "")]
+    )
+    assert found.state is State.WARN
+    assert "2 in hanmill.refused" in found.detail
+    assert "it is no JSON" in found.detail
+    assert "old" not in found.detail

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("flower")
+from tests.support.availability import need_module
+
+need_module("flower")
 
 from workers.flower.columns import COLUMNS, name_columns
 from workers.flower.doors import ingest_arguments, masked_values
