@@ -11,8 +11,9 @@ from sqlalchemy import text
 
 from storage import job_views
 from storage.asking import ConnectionAsker, NoGlanceError, one_of, open_glance
-from storage.engine import reading, transact
+from storage.engine import open_engine, reading, transact
 from storage.errors import TransientError, UsageError
+from storage.migrate import upgrade
 from storage.sources import ListingOptions
 from tests.support.inline_mill import InlineMill
 from tests.support.mill_results import open_mill
@@ -53,10 +54,13 @@ def test_a_glance_changes_nothing(mill: InlineMill, database_url: str) -> None:
         glance.ask("UPDATE jobs SET priority = 1 WHERE id = :job", {"job": 1})
 
 
-def test_a_schema_that_is_not_the_programs_own_is_not_looked_at(mill: InlineMill, database_url: str) -> None:
+def test_a_schema_that_is_not_the_programs_own_is_not_looked_at(empty_database_url: str) -> None:
+    engine = open_engine(empty_database_url)
+    upgrade(engine)
     older = text("UPDATE alembic_version SET version_num = '0001'")
-    transact(mill.parts.engine, lambda connection: connection.execute(older))
-    with pytest.raises(NoGlanceError, match="schema"), open_glance(database_url):
+    transact(engine, lambda connection: connection.execute(older))
+    engine.dispose()
+    with pytest.raises(NoGlanceError, match="schema"), open_glance(empty_database_url):
         pass
 
 
