@@ -24,7 +24,7 @@ HANMILL_TEST_DATA ?= ../shared/data
 export INPUT CORPUS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test chaos recovery check format readme bench bench-exact fuzz models wheel clean
+.PHONY: help setup run test chaos recovery check format readme bench dictionary bench-exact fuzz models wheel clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -60,6 +60,9 @@ readme: setup ## fill the README's settings table and tree from the code
 
 bench: setup ## measure the whole job against the serial reference loop (ARGS="--limit-mb 20" for a part of the text)
 	$(BIN)/python -m tests.bench.whole_job $(ARGS)
+
+dictionary: setup ## make the compact form of jieba's dictionary that comes along (after a new version of jieba)
+	$(BIN)/python -m tasks.text.compact_frequencies
 
 bench-exact: setup ## compare the tokens of the fast engine with jieba's on everything in HANMILL_TEST_DATA (minutes)
 	$(BIN)/python -m tests.bench.exact_tokens $(ARGS)

@@ -5,18 +5,20 @@ A look-up takes a microsecond, twenty times as long as in jieba's own table; so 
 
 from __future__ import annotations
 
-import marshal
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast, overload
+from typing import Any, overload
 
 import marisa_trie
 
 from tasks.text.frequency_cache import load_cached
-from tasks.text.jieba_engine import Frequencies
+from tasks.text.jieba_engine import Frequencies, engine_identity, parse_default_dictionary
 from tasks.text.latin_runs import IS_BLOCK, IS_LATIN
 
+#: The dictionary of the jieba that is pinned, made beforehand: to parse it takes a second of every first run.
+SHIPPED = Path(__file__).with_name("default_dictionary")
 #: A signed number of 64 bits.
 _RECORD = "<q"
 
@@ -60,19 +62,41 @@ class CompactDictionary:
 
 
 def load_compact(cache_dir: Path, digest: str, parse: Callable[[], Frequencies]) -> CompactDictionary:
-    """Return the dictionary with this digest from the cache, or parse it and remember it."""
-    payload = load_cached(cache_dir / f"compact-{digest[:32]}-v1.cache", lambda: _packed(parse()))
-    total, held, mixed_words, records = cast("tuple[int, int, frozenset[str], bytes]", marshal.loads(payload))  # noqa: S302 - our own bytes: private folder, checksum
-    trie = marisa_trie.RecordTrie(_RECORD)
-    return CompactDictionary(CompactFrequencies(trie.frombytes(records)), total, held, mixed_words)
+    """Return the dictionary with this digest: that of the pinned jieba came along, another is parsed and kept."""
+    name = f"{digest[:32]}.dictionary"
+    if (SHIPPED / name).exists():
+        return _unpacked((SHIPPED / name).read_bytes())
+    return _unpacked(load_cached(cache_dir / name, lambda: pack(parse())))
 
 
-def _packed(parsed: Frequencies) -> bytes:
+def pack(parsed: Frequencies) -> bytes:
+    """Return a parsed dictionary in its compact form: a line of JSON, then the trie."""
     frequencies, total = parsed
     trie = marisa_trie.RecordTrie(_RECORD, ((word, (count,)) for word, count in frequencies.items()))
-    return marshal.dumps((total, sum(frequencies.values()), mixed_words(frequencies), trie.tobytes()))
+    header = {"total": total, "held": sum(frequencies.values()), "mixed_words": sorted(mixed_words(frequencies))}
+    return json.dumps(header, ensure_ascii=False).encode() + b"\n" + bytes(trie.tobytes())
+
+
+def _unpacked(packed: bytes) -> CompactDictionary:
+    header, _, records = packed.partition(b"\n")
+    trie = marisa_trie.RecordTrie(_RECORD).frombytes(records)
+    known = json.loads(header)
+    return CompactDictionary(CompactFrequencies(trie), known["total"], known["held"], frozenset(known["mixed_words"]))
 
 
 def mixed_words(frequencies: Mapping[str, int]) -> frozenset[str]:
     """Return the words with Latin characters that may stand in a block."""
     return frozenset(word for word, count in frequencies.items() if count and IS_LATIN(word) and IS_BLOCK(word))
+
+
+def main() -> None:
+    """Write the compact form of the installed jieba's dictionary, to come along: `make dictionary`."""
+    SHIPPED.mkdir(exist_ok=True)
+    for old in SHIPPED.glob("*.dictionary"):
+        old.unlink()
+    name = f"{engine_identity()['dictionary'][:32]}.dictionary"
+    (SHIPPED / name).write_bytes(pack(parse_default_dictionary()))
+
+
+if __name__ == "__main__":
+    main()

@@ -119,18 +119,17 @@ class Session:
         with EmbeddedRedis.start(home, self._run_file) as redis, closing(RedisState(redis.url)) as queue:
             settings = self._parts.settings.model_copy(update={"broker_url": redis.url})
             parts = replace(self._parts, settings=settings)
-            with closing(build_app(settings)) as app:
-                publisher = CeleryPublisher(app)
-                # Before the workers are up: what is due waits for them.
-                reconcile(parts, publisher, queue, at_once=True)
-                crews = _crews(parts, workers, self._run_file)
-                try:
-                    with ExitStack() as started:
-                        for crew in crews:
-                            started.enter_context(crew)
-                        Loop(parts, publisher, queue).run(job_ids, crews, redis, display)
-                finally:
-                    free(self.engine, [crew.prefix for crew in crews if crew.was_started], stopped=True)
+            crews = _crews(parts, workers, self._run_file)
+            try:
+                with ExitStack() as started:
+                    for crew in crews:
+                        started.enter_context(crew)
+                    # While they start: what is due waits for them.
+                    publisher = CeleryPublisher(started.enter_context(closing(build_app(settings))))
+                    reconcile(parts, publisher, queue, at_once=True)
+                    Loop(parts, publisher, queue).run(job_ids, crews, redis, display)
+            finally:
+                free(self.engine, [crew.prefix for crew in crews if crew.was_started], stopped=True)
         self._run_file.remove()
 
 

@@ -6,18 +6,28 @@ from pathlib import Path
 
 import pytest
 
-from tasks.text.compact_frequencies import load_compact
+from tasks.text.compact_frequencies import SHIPPED, load_compact, pack
 from tasks.text.jieba_engine import Frequencies, engine_identity, load_vocabulary, parse_default_dictionary
 
 FREQUENCIES: Frequencies = ({"北": 0, "北京": 7, "T恤": 4, "T": 0, "𠀀": 1, "a b": 2}, 15)
 
 
+def refuse() -> Frequencies:
+    raise AssertionError
+
+
 def test_every_word_and_prefix_has_jiebas_own_frequency(tmp_path: Path) -> None:
-    compact = load_compact(tmp_path, engine_identity()["dictionary"], parse_default_dictionary)
+    # It came along: nothing is parsed.
+    compact = load_compact(tmp_path, engine_identity()["dictionary"], refuse)
     tokenizer = load_vocabulary(b"", tmp_path).tokenizer
     assert [word for word, count in tokenizer.FREQ.items() if compact.frequencies[word] != count] == []
     assert (compact.total, compact.held) == (tokenizer.total, sum(tokenizer.FREQ.values()))
     assert {"T恤", "AA制", "B超"} <= compact.mixed_words
+
+
+def test_what_came_along_was_made_of_the_dictionary_that_is_installed() -> None:
+    (shipped,) = SHIPPED.iterdir()
+    assert shipped.read_bytes() == pack(parse_default_dictionary())
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["parsed", "from_the_cache"])
