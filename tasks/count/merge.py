@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 #: Rows in a batch that `merge` yields, at most.
 MERGED_BATCH_ROWS = 10_000
-#: Bytes of rows that wait before they are summed (about half a million rows of Chinese words).
-PENDING_BYTES = 16 * 1024 * 1024
+#: Bytes of rows that wait before they are summed (about a quarter of a million rows of Chinese words).
+PENDING_BYTES = 8 * 1024 * 1024
 
 
 def merge(partials: Iterable[tuple[bytes, int]], partitions: int, partition: int) -> Iterator[pa.RecordBatch]:
