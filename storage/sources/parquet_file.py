@@ -108,8 +108,9 @@ def row_groups(uri: str, parquet: Any, options: ReaderOptions) -> list[RowGroup]
     groups: list[RowGroup] = []
     first = 0
     with damage_is_told(uri):
+        places = {parquet.schema.column(place).path: place for place in range(len(parquet.schema))}
         for number in range(parquet.num_row_groups):
-            groups.append(_row_group(parquet.metadata.row_group(number), first, options))
+            groups.append(_row_group(parquet.metadata.row_group(number), places, first, options))
             first += groups[-1].rows
     if first != parquet.metadata.num_rows:
         message = f"its metadata name {parquet.metadata.num_rows} rows, and its row groups {first}"
@@ -117,9 +118,14 @@ def row_groups(uri: str, parquet: Any, options: ReaderOptions) -> list[RowGroup]
     return groups
 
 
-def _row_group(group: Any, first: int, options: ReaderOptions) -> RowGroup:
-    columns = {column.path_in_schema: column for column in map(group.column, range(group.num_columns))}
-    wanted = [columns[name] for name in (options.text_field, options.key_field) if name in columns]
+def _row_group(group: Any, places: dict[str, int], first: int, options: ReaderOptions) -> RowGroup:
+    # No other column is looked at: damaged metadata of a nested one end the whole process (pyarrow 26, std::terminate).
+    columns = {
+        name: group.column(places[name])
+        for name in (options.text_field, options.key_field)
+        if name is not None and places.get(name, group.num_columns) < group.num_columns
+    }
+    wanted = [*columns.values()]
     text = columns.get(options.text_field)
     for column in wanted:
         sizes = (group.num_rows, column.total_compressed_size, column.total_uncompressed_size)

@@ -161,4 +161,19 @@ def test_a_file_that_names_more_rows_than_it_has_values_is_told_at_once(tmp_path
     uri = _write(tmp_path / "a.parquet", {"text": ["甲", "乙", "丙"]}, group_rows=3)
     group = SimpleNamespace(num_rows=2**40, num_columns=1, column=pq.ParquetFile(uri).metadata.row_group(0).column)
     with pytest.raises(BrokenParquetError, match="has 3 values"):
-        _row_group(group, 0, PLAIN)
+        _row_group(group, {"text": 0}, 0, PLAIN)
+
+
+def test_columns_that_are_not_read_are_not_looked_at(tmp_path: Path) -> None:
+    # With damaged metadata of a nested column pyarrow ends the process, whoever asks for it.
+    uri = _write(tmp_path / "a.parquet", {"nested": ["乙"], "text": ["甲"]})
+    whole = pq.ParquetFile(uri).metadata.row_group(0)
+    asked: list[int] = []
+
+    def column(place: int) -> Any:
+        asked.append(place)
+        return whole.column(place)
+
+    group = SimpleNamespace(num_rows=1, num_columns=2, column=column)
+    assert _row_group(group, {"nested": 0, "text": 1}, 5, PLAIN).first == 5
+    assert asked == [1]
