@@ -10,7 +10,7 @@ from storage.sources.csv_table import read_header
 from storage.sources.encodings import source_encoding
 from storage.sources.formats import DOCUMENT_FORMATS, TABLE_FORMATS
 from storage.sources.frame import NO_END
-from storage.sources.parquet_file import BrokenParquetError, opened_parquet, row_groups
+from storage.sources.parquet_file import BrokenParquetError, opened_parquet, row_group_sizes
 from storage.sources.record import ReaderOptions
 from storage.sources.web_request import file_state, is_web
 from storage.sources.window import window_at
@@ -70,12 +70,12 @@ def _row_ranges(uri: str, options: ReaderOptions, shard_bytes: int) -> list[tupl
     rows = filled_bytes = 0
     try:
         with opened_parquet(uri, options) as parquet:
-            for group in row_groups(uri, parquet, options):
-                if filled_bytes and filled_bytes + group.text_bytes > shard_bytes:
-                    starts.append(group.first)
+            for group_rows, group_bytes in row_group_sizes(uri, parquet):
+                if filled_bytes and filled_bytes + group_bytes > shard_bytes:
+                    starts.append(rows)
                     filled_bytes = 0
-                filled_bytes += group.text_bytes
-                rows = group.first + group.rows
+                filled_bytes += group_bytes
+                rows += group_rows
     except BrokenParquetError:
         # The reader says what is wrong with it.
         return [WHOLE]

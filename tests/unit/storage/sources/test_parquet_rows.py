@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import subprocess
+import sys
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
@@ -177,3 +179,18 @@ def test_columns_that_are_not_read_are_not_looked_at(tmp_path: Path) -> None:
     group = SimpleNamespace(num_rows=1, num_columns=2, column=column)
     assert _row_group(group, {"nested": 0, "text": 1}, 5, PLAIN).first == 5
     assert asked == [1]
+
+
+def test_a_file_whose_metadata_end_the_reading_process_does_not_end_the_one_that_plans(tmp_path: Path) -> None:
+    uri = _write(tmp_path / "a.parquet", {"text": ["甲", None]})
+    data = Path(uri).read_bytes()
+    # The column's element in the schema: it may be empty no more, and its histogram of empty values does not fit.
+    optional, required = b"\x25\x02\x18\x04text", b"\x25\x00\x18\x04text"
+    assert data.count(optional) == 1
+    Path(uri).write_bytes(data.replace(optional, required))
+    program = (
+        "import sys; from storage.sources.cutting import cut; from storage.sources.record import ReaderOptions;"
+        "print(cut(sys.argv[1], 500, ReaderOptions('parquet'), 100))"
+    )
+    planned = subprocess.run([sys.executable, "-c", program, uri], capture_output=True, text=True, check=False)
+    assert (planned.returncode, planned.stdout) == (0, "[(0, -1)]\n"), planned.stderr
