@@ -37,7 +37,7 @@ run: setup ## count, tokenize, summarize and classify the sample corpus, or INPU
 	$(BIN)/hanmill run "$$INPUT" --corpus "$${CORPUS:-$${name:-here}}" --do $(DO) $(ARGS)
 
 test: setup ## run every test but the benchmarks; what was skipped is listed with its reason
-	$(BIN)/python -m pytest -rs --numprocesses=3 --dist=worksteal $(ARGS)
+	$(BIN)/python -m pytest -rs --numprocesses=auto --maxprocesses=4 --dist=worksteal $(ARGS)
 
 recovery: setup ## measure how soon work goes on after the death of a process, a worker, Redis: five times each (minutes)
 	HANMILL_TEST_RECOVERIES=5 $(BIN)/python -m pytest -q -s tests/faults/test_recovery.py $(ARGS)
