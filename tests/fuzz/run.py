@@ -58,7 +58,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--inputs", type=int, default=INPUTS)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--limit-s", type=float, default=840.0, help="seconds after which it ends, done or not")
+    parser.add_argument("--limit-s", type=float, default=1500.0, help="seconds after which it ends, done or not")
     parser.add_argument("--screens", type=int, default=SCREENS, help="directories given to `hanmill run`")
     parser.add_argument("--findings", type=Path, default=Path("fuzz-findings"), help="where bad files are kept")
     parser.add_argument("--only", type=int, help="judge one input of the seed again")
