@@ -18,7 +18,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, NoSuchModuleError, OperationalError
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, Pool, QueuePool
 from sqlalchemy.sql import func
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import Double
@@ -103,8 +103,11 @@ def _now_postgresql(*_: Any, **__: Any) -> str:
     return "extract(epoch from clock_timestamp())::double precision"
 
 
-def open_engine(database_url: str) -> Engine:
+def open_engine(database_url: str, *, keeps_connections: bool = False) -> Engine:
     """Return an engine for `sqlite:///…` or `postgresql://…`.
+
+    `keeps_connections` is for a process that works on and on, and forks no other: on SQLite each connection reads the
+    whole schema first, which takes 2 ms. On PostgreSQL connections are always kept.
 
     Raises `UsageError` when the address names no database that hanmill can use.
     """
@@ -115,20 +118,21 @@ def open_engine(database_url: str) -> Engine:
         message = "HANMILL_DATABASE_URL is not a database address; write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE"
         raise UsageError(message) from error
     if url.get_backend_name() == "sqlite":
-        return _open_sqlite(database_url)
+        return _open_sqlite(database_url, QueuePool if keeps_connections else NullPool)
     if url.get_backend_name() == "postgresql":
         return _open_postgresql(str(url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)))
     message = f"HANMILL_DATABASE_URL names {url.get_backend_name()}; hanmill stores in sqlite or postgresql"
     raise UsageError(message)
 
 
-def _open_sqlite(database_url: str) -> Engine:
-    # No pool: a connection costs microseconds, and none is ever left open over a fork.
+def _open_sqlite(database_url: str, pool: type[Pool]) -> Engine:
+    # Without a pool none is ever left open over a fork, and the last to close one leaves a single file behind.
     engine = create_engine(
         database_url,
-        poolclass=NullPool,
+        poolclass=pool,
         hide_parameters=True,
-        connect_args={"timeout": SQLITE_BUSY_TIMEOUT_MS / 1000},
+        # A kept connection may serve one thread after the other.
+        connect_args={"timeout": SQLITE_BUSY_TIMEOUT_MS / 1000, "check_same_thread": False},
     )
 
     @event.listens_for(engine, "connect")
@@ -193,6 +197,7 @@ def reading(engine: Engine, *, unhurried: bool = False) -> Iterator[Connection]:
             raise TransientError(message) from error
         if not is_unfit(error):
             raise
+        _forget_connections(engine)
         raise StorageError(_refusal(error)) from error
 
 
@@ -215,6 +220,12 @@ def is_unfit(error: DBAPIError) -> bool:
     if sqlstate is not None:
         return str(sqlstate).startswith(UNFIT_CLASSES)
     return str(getattr(error.orig, "sqlite_errorname", "")).startswith(UNFIT_SQLITE)
+
+
+def _forget_connections(engine: Engine) -> None:
+    """Close what is kept: SQLite then clears its log away, and whoever opens the file anew meets the trouble too."""
+    if engine.dialect.name == "sqlite":
+        engine.dispose()
 
 
 def _refusal(error: DBAPIError) -> str:
@@ -241,6 +252,7 @@ def transact(engine: Engine, work: Callable[[Connection], Result]) -> Result:
             raise
         except DBAPIError as error:
             if not is_retryable(error):
+                _forget_connections(engine)
                 raise StorageError(_refusal(error)) from error
             trial += 1
             if trial == TRANSACTION_TRIES:

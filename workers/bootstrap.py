@@ -22,14 +22,14 @@ class Parts:
     workplace: Workplace
 
 
-def build_parts(settings: Settings) -> Parts:
-    """Open the database that the settings name.
+def build_parts(settings: Settings, *, keeps_connections: bool = False) -> Parts:
+    """Open the database that the settings name; for `keeps_connections` see `open_engine`.
 
     Raises `UsageError` when the home cannot be written.
     """
     make_home(settings.home)
     fault_points.arm(settings.fault_plan)
-    engine = open_engine(settings.sql_url)
+    engine = open_engine(settings.sql_url, keeps_connections=keeps_connections)
     settings.cache_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def load_resource(digest: str) -> bytes:
@@ -55,4 +55,4 @@ def make_home(home: Path) -> None:
 @lru_cache(maxsize=1)
 def parts() -> Parts:
     """Return the parts of this process, built at the first call; never called before a fork."""
-    return build_parts(load_settings())
+    return build_parts(load_settings(), keeps_connections=True)

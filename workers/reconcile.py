@@ -60,7 +60,9 @@ def reconcile(parts: Parts, publisher: Publisher, queue: QueueState, *, at_once:
     ended = end_frozen(engine)
     if ended:
         logger.warning("reconcile.frozen_ended", extra={"sessions": ended})
-    is_turn = at_once or transact(engine, lambda connection: marks.take_turn(connection, _TURN, interval_s / 2))
+    # Written at once too: a full disk is noticed only by who writes.
+    since_s = 0.0 if at_once else interval_s / 2
+    is_turn = transact(engine, lambda connection: marks.take_turn(connection, _TURN, since_s)) or at_once
     # A broker that has come up empty is not to wait for the next turn: nothing is being worked on until then.
     if not is_turn and not _is_forgotten(engine, queue):
         return
