@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +43,11 @@ def load_summarizer(
 
         return open_seq2seq(which, device, dtype, named, max_chars, num_beams=beams)
     model = open_model(which)
-    loader = _loader(model)
+    loader = _loader(model, beams)
     return loader(model, device, dtype, named, max_chars)
 
 
-def _loader(model: ModelDirectory) -> Callable[..., AnyBackend]:
+def _loader(model: ModelDirectory, beams: int | None) -> Callable[..., AnyBackend]:
     match model.config.backend:
         case "span":
             from tasks.summarize.span_backend import open_span  # noqa: PLC0415
@@ -56,6 +57,10 @@ def _loader(model: ModelDirectory) -> Callable[..., AnyBackend]:
             from tasks.summarize.spaces_extract_backend import open_spaces_extract  # noqa: PLC0415
 
             return open_spaces_extract
+        case "generate":
+            from tasks.summarize.generate_backend import open_generate  # noqa: PLC0415
+
+            return partial(open_generate, beams=beams)
         case other:
             message = f"{model.path}: its backend {other!r} is no summarizer of this version; update, or train it anew"
             raise ModelDirectoryError(message)

@@ -26,6 +26,8 @@ OPTIONAL = ("beams", "chat_template_kwargs")
 MAX_BEAMS = 64
 #: What needs no model directory: two algorithms, and a model that somebody else serves.
 WITHOUT_DIRECTORY = ("lead", "textrank", "openai")
+#: What writes a summary one token after the other, and may follow several at a time.
+WRITING = ("generate", "seq2seq")
 #: The model that comes along for one line, and the one for several sentences.
 DEFAULT_TITLE = Path(__file__).parent / "default"
 DEFAULT_EXTRACT = Path(__file__).parent / "default_extract"
@@ -115,8 +117,8 @@ def _check_beams(options: Mapping[str, Any], backend: str) -> dict[str, int]:
     beams = options.get("beams")
     if beams is None:
         return {}
-    if backend != "seq2seq":
-        message = f"--beams is for a --model that is an encoder-decoder, not for {backend}; leave it out"
+    if backend not in WRITING:
+        message = f"--beams is for a --model that writes its summaries, not for {backend}; leave it out"
         raise UsageError(message)
     if not 1 <= int(beams) <= MAX_BEAMS:
         message = f"--beams is 1 to {MAX_BEAMS}, not {beams}"

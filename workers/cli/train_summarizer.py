@@ -28,9 +28,10 @@ MIN_PAIRS = 2
 
 
 class TrainedBackend(StrEnum):
-    """What can be trained: one line of a text, or several clauses."""
+    """What can be trained: one line of a text, several clauses, or what writes a line of its own."""
 
     SPAN = "span"
+    GENERATE = "generate"
     SPACES_EXTRACT = "spaces-extract"
 
 
@@ -48,7 +49,10 @@ def train_summarizer(
     ] = None,
     backend: Annotated[
         TrainedBackend,
-        typer.Option("--backend", help="span: one line, as a title. spaces-extract: clauses of longer documents."),
+        typer.Option(
+            "--backend",
+            help="span: one line of the text. generate: writes a line. spaces-extract: clauses of longer documents.",
+        ),
     ] = TrainedBackend.SPAN,
     target_field: Annotated[
         str | None,
@@ -96,6 +100,7 @@ def _train(
 ) -> dict[str, Any]:
     try:
         from tasks.nn.fit import FitError
+        from tasks.summarize.train_generate import GeneratorOptions, train_generate
         from tasks.summarize.train_spaces_extract import train_spaces_extract
         from tasks.summarize.train_span import train_span
     except ModuleNotFoundError as error:
@@ -103,6 +108,9 @@ def _train(
     try:
         if backend is TrainedBackend.SPAN:
             model, report = train_span(train, dev, directory, seed=seed, on_epoch=_tell)
+        elif backend is TrainedBackend.GENERATE:
+            options = GeneratorOptions(seed=seed)
+            model, report = train_generate(train, dev, directory, options, on_epoch=_tell)
         else:
             model, report = train_spaces_extract(train, dev, directory, seed=seed, on_epoch=_tell)
     except FitError as error:
