@@ -24,7 +24,7 @@ HANMILL_TEST_DATA ?= ../shared/data
 export INPUT CORPUS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test chaos recovery check format readme bench dictionary bench-exact fuzz models wheel clean
+.PHONY: help setup run test chaos recovery check format readme pictures bench dictionary bench-exact fuzz models wheel clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -39,7 +39,7 @@ run: setup ## count, tokenize, summarize and classify the sample corpus, or INPU
 test: setup ## run every test but the benchmarks; what was skipped is listed with its reason
 	$(BIN)/python -m pytest -rs --numprocesses=auto --maxprocesses=4 --dist=worksteal $(ARGS)
 
-recovery: setup ## measure how soon work goes on after the death of a process, a worker, Redis: five times each (minutes)
+recovery: setup ## measure how soon work goes on after the death of a process, a worker, Redis: five times each (minutes; HANMILL_TEST_LEASE_S=60 for the default lease)
 	HANMILL_TEST_RECOVERIES=5 $(BIN)/python -m pytest -q -s tests/faults/test_recovery.py $(ARGS)
 
 chaos: setup ## play 200 seeded schedules of faults, compare the results (half an hour); SEED=n plays one again
@@ -55,8 +55,13 @@ format: setup ## put the code into the one format, mend what can be mended
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-readme: setup ## fill the README's settings table and tree from the code
+readme: setup ## fill the README's settings table and tree, and the reference in docs/, from the code
 	PYTHONPATH=. $(BIN)/python .ci/fill_readme.py
+	PYTHONPATH=. $(BIN)/python .ci/fill_reference.py
+
+pictures: setup ## take the pictures of the documentation anew (needs chromium and Prometheus)
+	HANMILL_TEST_PICTURES=deploy/pictures $(BIN)/python -m pytest -q -rs tests/integration/test_flower_browser.py \
+	  tests/integration/test_dashboard.py tests/integration/test_report_browser.py $(ARGS)
 
 bench: setup ## measure the whole job against the serial reference loop (ARGS="--limit-mb 20" for a part of the text)
 	$(BIN)/python -m tests.bench.whole_job $(ARGS)

@@ -23,8 +23,9 @@ from storage.states import OPEN_JOB_STATES, JobState, RunState
 
 #: Seconds after which a starter that gave no sign is taken for dead.
 STARTER_SILENCE_S = 60.0
-#: Seconds until the start of a run is tried again after the world was not ready.
-START_AGAIN_S = 30.0
+#: Seconds until the start of a run is tried again after the world was not ready: half as long as it waits already,
+#: within these bounds.
+START_AGAIN_S, LONGEST_START_AGAIN_S = 2.0, 30.0
 #: Processes that may die starting one run, before it is taken to be what kills them.
 MAX_STARTS = 5
 #: Missed times of one schedule that are written down at once; a line for every minute of a month says nothing more.
@@ -232,8 +233,13 @@ def renew(connection: Connection, held: StartLease) -> bool:
 
 def release(connection: Connection, held: StartLease, reason: str) -> bool:
     """Let the run be started again a little later: the world was not ready, and no process died of it."""
-    again = now() + START_AGAIN_S
-    return _change(connection, held, starter_until=again, detail=reason, starts=schedule_runs.c.starts - 1)
+    half_waited_s = (now() - schedule_runs.c.created_at) / 2
+    pause_s = case(
+        (half_waited_s < START_AGAIN_S, START_AGAIN_S),
+        (half_waited_s > LONGEST_START_AGAIN_S, LONGEST_START_AGAIN_S),
+        else_=half_waited_s,
+    )
+    return _change(connection, held, starter_until=now() + pause_s, detail=reason, starts=schedule_runs.c.starts - 1)
 
 
 def started(connection: Connection, held: StartLease) -> bool:

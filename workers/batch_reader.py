@@ -18,7 +18,7 @@ from storage.documents import Document
 from storage.engine import Connection, reading
 from storage.ledger import Lease
 from storage.shard_input import Batch, ShardInput
-from tasks.nn.backend import MODEL_FAILED, AnyBackend, UnfitTextError
+from tasks.nn.backend import MODEL_FAILED, OUT_OF_MEMORY, AnyBackend, UnfitTextError
 from workers.bootstrap import Parts
 from workers.log_context import fields_of_lease, inherited, log_fields
 
@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 #: Batches of documents that wait, read and encoded, for the device.
 READ_AHEAD = 8
+#: What a dead letter says of a text whose preparing took all memory; the error itself says nothing.
+NO_MEMORY = "MemoryError: its process may have no more memory (HANMILL_PROCESS_MEMORY_BYTES)"
 
 
 @dataclass(slots=True)
@@ -153,6 +155,9 @@ class BatchReader:
             return Prepared(text, self._backend.windows(text))
         except UnfitTextError as error:
             return Prepared(text, error=error)
+        except MemoryError:
+            logger.warning("batch.text_failed", extra={"error": NO_MEMORY})
+            return Prepared(text, error=UnfitTextError(OUT_OF_MEMORY, NO_MEMORY))
         except Exception as error:  # noqa: BLE001 - one text's trouble is its own
             logger.warning("batch.text_failed", extra={"error": f"{type(error).__name__}: {error}"})
             return Prepared(text, error=UnfitTextError(MODEL_FAILED, f"{type(error).__name__}: {error}"))

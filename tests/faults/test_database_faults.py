@@ -31,7 +31,7 @@ from tests.support.reference import serial_tokens
 from tests.support.serial_result import assert_equals_serial
 from workers.submit import Submitted
 
-pytestmark = [pytest.mark.fault, pytest.mark.postgres, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.fault, pytest.mark.postgres, pytest.mark.timeout(600)]
 
 #: Small, so that there are many shards to hit.
 SHARD_BYTES = 4_000
@@ -39,7 +39,7 @@ SHARD_BYTES = 4_000
 PIECE_CHARS = 500
 #: Seconds.
 LEASE_S = 3.0
-PATIENCE_S = 90.0
+PATIENCE_S = 180.0
 
 
 @dataclass

@@ -56,7 +56,7 @@ def test_long_work_is_delivered_once_by_workers_that_live_and_by_one_that_is_tol
     path = tmp_path / "corpus.jsonl"
     texts = sample_texts[:20]
     path.write_text("".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in texts), encoding="utf-8")
-    settings = {"visibility_timeout_s": VISIBILITY_TIMEOUT_S, "lease_s": 20.0, "log_format": "json"}
+    settings = {"visibility_timeout_s": VISIBILITY_TIMEOUT_S, "lease_s": 60.0, "log_format": "json"}
     deployment = Deployment(home, sqlite_url, redis_url, fault_plan=str(plan), **settings)
     with (
         deployment.workers(name="models", kind="gpu"),

@@ -30,7 +30,7 @@ SHARD_S = 8.0
 
 @pytest.fixture
 def mill(home: Path, postgres_database: str, redis_url: str) -> Iterator[Deployment]:
-    settings = {"lease_s": 5.0, "visibility_timeout_s": VISIBILITY_S, "window": 4}
+    settings = {"lease_s": 60.0, "visibility_timeout_s": VISIBILITY_S, "window": 4}
     made = Deployment(home, postgres_database, redis_url, fault_plan=str(home / "plan.json"), **settings)
     yield made
     made.parts.engine.dispose()

@@ -61,7 +61,7 @@ def test_two_hundred_megabytes_of_zeros_are_one_dead_letter_and_little_memory(tm
             capture_output=True,
             text=True,
             check=True,
-            timeout=100,
+            timeout=240,
         )
         reason, grown_bytes = done.stdout.split()
         assert reason == "too_long"

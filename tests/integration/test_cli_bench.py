@@ -14,7 +14,7 @@ CORPUS = REPOSITORY / "tests" / "samples" / "corpus"
 
 def bench(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "workers.cli.main", "bench", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
 
 
 def test_all_contenders_are_measured_and_compared(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def hanmill(home: Path, *arguments: str | Path) -> subprocess.CompletedProcess[s
     environment = {**os.environ, "HANMILL_HOME": str(home)}
     command = [sys.executable, "-m", "workers.cli.main", *map(str, arguments)]
     return subprocess.run(
-        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=110, check=False
+        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=240, check=False
     )
 
 

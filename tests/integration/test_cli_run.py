@@ -34,7 +34,7 @@ def command(*arguments: object) -> list[str]:
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command("run", *arguments), capture_output=True, text=True, check=False, timeout=100)
+    return subprocess.run(command("run", *arguments), capture_output=True, text=True, check=False, timeout=240)
 
 
 @contextmanager
@@ -147,7 +147,7 @@ def test_a_run_that_is_stopped_goes_on_where_it_was(how: signal.Signals, home: P
     with started(*arguments) as process:
         family = processes_of(home, process)
         os.kill(process.pid, how)
-        _, told = process.communicate(timeout=60)
+        _, told = process.communicate(timeout=180)
     assert process.returncode == (-how if how is signal.SIGKILL else 130)
     if how is not signal.SIGKILL:
         assert "stopped; run the same command again to go on" in told
@@ -170,7 +170,7 @@ def test_a_run_brings_its_dead_worker_and_its_dead_redis_back(home: Path, tmp_pa
         processes_of(home, process)
         for name in ("the", "Redis"):
             os.kill(children_in(home)[name], signal.SIGKILL)
-        printed, told = process.communicate(timeout=100)
+        printed, told = process.communicate(timeout=240)
     assert process.returncode == 0, told
     assert "Redis died and was started again" in told
     assert json.loads(printed)["jobs"][0]["documents"] == DOCUMENTS
@@ -186,4 +186,4 @@ def test_a_second_run_in_the_same_home_is_refused_by_name(home: Path, tmp_path: 
         assert refused.returncode == 2
         assert f"pid {process.pid}" in refused.stderr
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        process.communicate(timeout=180)

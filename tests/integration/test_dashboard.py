@@ -103,7 +103,7 @@ def test_the_dashboard_and_the_alerts_show_a_job_while_it_runs(
                 mill.wait(submitted, 300.0)
                 # Prometheus sees the last changes with its next look at the exporter.
                 wait_for(
-                    lambda: not _empty(prometheus, begin_s), 60.0, lambda: f"lines in {_empty(prometheus, begin_s)}"
+                    lambda: not _empty(prometheus, begin_s), 180.0, lambda: f"lines in {_empty(prometheus, begin_s)}"
                 )
             else:
                 ready_s = begin_s + 70

@@ -121,7 +121,7 @@ def test_where_the_kernel_has_no_death_signal_the_next_run_ends_all_descendants(
 def test_a_run_that_ends_in_order_leaves_nothing_to_the_next(home: Path) -> None:
     with running(home) as run:
         family, directory = family_of(run), socket_directory_of(home)
-        run.communicate(timeout=60)
+        run.communicate(timeout=180)
     assert run.returncode == 0
     assert not any(is_alive(pid) for pid in family)
     assert not directory.exists()
@@ -133,6 +133,6 @@ def test_ctrl_c_in_the_terminal_ends_the_run_and_everything_it_started(home: Pat
         family = family_of(run)
         assert all(os.getsid(pid) != os.getsid(run.pid) for pid in family)
         run.send_signal(signal.SIGINT)
-        run.communicate(timeout=60)
+        run.communicate(timeout=180)
     assert not any(is_alive(pid) for pid in family)
     assert not (home / "run.json").exists()

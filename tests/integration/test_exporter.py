@@ -135,7 +135,7 @@ def test_a_database_without_tables_is_away_and_says_why(home: Path, redis_url: s
 def test_on_sigterm_the_exporter_ends_in_order(mill: Deployment) -> None:
     with exporter_of(mill) as exporter:
         exporter.process.send_signal(signal.SIGTERM)
-        assert exporter.process.wait(timeout=60) == 0
+        assert exporter.process.wait(timeout=180) == 0
         assert "exporter.ended" in exporter.log.read_text(encoding="utf-8")
 
 
@@ -148,7 +148,7 @@ def test_other_paths_lead_nowhere(mill: Deployment) -> None:
 def test_an_address_that_is_taken_is_wrong_usage() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         command = [sys.executable, "-m", "workers.cli.main", "exporter", "--port", str(taken.getsockname()[1])]
-        ended = subprocess.run(command, check=False, capture_output=True, text=True, env=dict(os.environ), timeout=60)
+        ended = subprocess.run(command, check=False, capture_output=True, text=True, env=dict(os.environ), timeout=180)
     assert ended.returncode == 2
     assert "cannot listen on 127.0.0.1" in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -189,7 +189,7 @@ def test_it_refuses_to_be_open_to_other_machines(home: Path, command: list[str],
     environment = {**os.environ, "HANMILL_HOME": str(home), "HANMILL_BROKER_URL": "redis+socket:///nowhere"}
     ended = subprocess.run(
         [*command, f"--address={address}", f"--port={free_port()}"],
-        env=environment, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=60,
+        env=environment, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=180,
     )  # fmt: skip
     assert ended.returncode == 2
     assert "HANMILL_FLOWER_USERS" in ended.stderr

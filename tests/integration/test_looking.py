@@ -18,8 +18,8 @@ from storage.sources import ListingOptions
 from tests.support.inline_mill import InlineMill
 from tests.support.mill_results import open_mill
 from workers.cli.job_list import _listed
+from workers.cli.job_report import answer
 from workers.cli.opening import look
-from workers.cli.status import answer
 from workers.settings import load_settings
 
 

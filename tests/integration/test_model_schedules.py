@@ -196,7 +196,7 @@ def test_what_a_model_worker_has_leased_is_finished_and_nothing_more_is_begun(
 
 @pytest.mark.slow
 @pytest.mark.postgres
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 def test_workers_of_the_model_queue_pass_a_night_by_themselves(
     home: Path, postgres_database: str, redis_url: str, tmp_path: Path
 ) -> None:
@@ -216,7 +216,7 @@ def test_workers_of_the_model_queue_pass_a_night_by_themselves(
 
     with deployment.workers(name="control"), deployment.workers(name="models", kind="gpu"):
         transact(engine, lambda connection: connection.execute(due))
-        wait_for(lambda: states() == ["DONE"], 150.0, lambda: f"the night's run is done: {states()}")
+        wait_for(lambda: states() == ["DONE"], 240.0, lambda: f"the night's run is done: {states()}")
     run = last_run(deployment.parts)
     assert run.finished_at > run.created_at
     assert number_of(deployment.parts, label_scores) == len(TEXTS)

@@ -131,4 +131,4 @@ def _wait_all(deployment: Deployment) -> None:
         with reading(deployment.parts.engine) as connection:
             return not jobs.list_ids(connection, unfinished=True)
 
-    wait_for(ended, 60.0, lambda: "all jobs end")
+    wait_for(ended, 180.0, lambda: "all jobs end")

@@ -77,7 +77,7 @@ class LaterProgram:
             cwd=self.directory,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             check=False,
         )
 
@@ -105,7 +105,7 @@ def rolling(tmp_path: Path) -> LaterProgram:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 def test_old_and_new_workers_work_side_by_side_and_nothing_is_lost(
     home: Path, empty_database_url: str, redis_url: str, sample_texts: list[str], rolling: LaterProgram, tmp_path: Path
 ) -> None:

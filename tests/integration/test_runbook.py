@@ -44,7 +44,7 @@ def run(script: str, environment: Mapping[str, str], directory: Path) -> subproc
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
 

@@ -180,7 +180,7 @@ def test_a_starter_that_is_killed_is_followed_and_the_run_happens_once(
     settings = mill.parts.settings
     environment = {**os.environ, "HANMILL_HOME": str(settings.home), "HANMILL_DATABASE_URL": settings.sql_url}
     command = [sys.executable, "-c", KILLED, str(run_id), place]
-    killed = subprocess.run(command, env=environment, cwd=REPOSITORY, check=False, timeout=60)
+    killed = subprocess.run(command, env=environment, cwd=REPOSITORY, check=False, timeout=180)
     assert killed.returncode == -signal.SIGKILL
     assert start_run(mill.parts, mill, run_id) == [], "it may be alive"
     transact(engine, lambda connection: connection.execute(update(run_table).values(starter_until=0.0)))
@@ -225,7 +225,7 @@ def test_everything_that_can_be_wrong_is_said_when_it_is_added(
         assert schedules.list_all(connection) == []
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_workers_pass_a_night_by_themselves(
     deployment: Deployment, inbox: Path, until: Callable[[Callable[[], bool], str], None]
 ) -> None:
@@ -283,16 +283,16 @@ def test_a_night_that_runs_out_of_time_is_stopped_and_the_next_brings_it_to_its_
 
     with deployment.workers():
         first = begin()
-        wait_for(lambda: deployment.view(first)["shards_done"] > 3, 60.0, lambda: "the first shards are done")
+        wait_for(lambda: deployment.view(first)["shards_done"] > 3, 180.0, lambda: "the first shards are done")
         # The hour comes sooner than six in the morning.
         soon = update(job_limits).where(job_limits.c.job_id == first).values(stop_at=now() + 1.0)
         transact(parts.engine, lambda connection: connection.execute(soon))
-        wait_for(lambda: states() == ["STOPPED"], 60.0, lambda: f"the run is stopped: {states()}")
+        wait_for(lambda: states() == ["STOPPED"], 180.0, lambda: f"the run is stopped: {states()}")
         stopped = deployment.view(first)
         assert stopped["state"] == "STOPPED"
         assert "time" in str(stopped["reason"])
         assert 3 < stopped["shards_done"] < stopped["shards"]
         begin()
-        wait_for(lambda: states() == ["DONE", "STOPPED"], 100.0, lambda: f"the next night ends: {states()}")
+        wait_for(lambda: states() == ["DONE", "STOPPED"], 180.0, lambda: f"the next night ends: {states()}")
     assert deployment.counts("news") == serial_counts(texts)
     parts.engine.dispose()

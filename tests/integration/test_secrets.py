@@ -50,7 +50,7 @@ def run(arguments: str, home: Path, settings: Mapping[str, str]) -> str:
     environment = {**os.environ, **settings, "HANMILL_HOME": str(home)}
     command = [sys.executable, "-m", "workers.cli.main", *arguments.split()]
     done = subprocess.run(
-        command, env=environment, cwd=REPOSITORY, capture_output=True, timeout=100, check=False, text=True
+        command, env=environment, cwd=REPOSITORY, capture_output=True, timeout=240, check=False, text=True
     )
     return done.stdout + done.stderr
 
@@ -120,7 +120,7 @@ def test_the_traceback_of_a_bug_tells_no_secret(home: Path, tmp_path: Path) -> N
         [sys.executable, tmp_path / "buggy.py"],
         env=environment,
         capture_output=True,
-        timeout=100,
+        timeout=240,
         check=False,
         text=True,
     )

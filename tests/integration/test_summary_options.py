@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,9 @@ from tasks import model_runners
 from tasks.nn import batch_runner
 from tasks.operation import Intake, fingerprint_of
 from tasks.summarize.operation import OPERATION
+from tasks.summarize.train_generate import GeneratorOptions, train_generate
+from tasks.summarize.training_data import Pair
+from tasks.text.number_mentions import all_values, numbers, values
 from tests.support import tiny_checkpoints as tiny
 from tests.support.inline_mill import InlineMill
 from tests.support.mill_results import open_mill, view_of, write_texts
@@ -85,15 +89,49 @@ def test_what_the_template_gets_is_asked_for_and_part_of_the_fingerprint(mill: I
 
 def test_what_is_not_given_is_no_parameter(mill: InlineMill, bart: Path) -> None:
     for options in (ENDPOINT, {"models": [str(bart)]}, {"backend": "lead"}, {}):
-        assert not {"beams", "chat_template_kwargs"} & set(parameters_of(mill, options))
+        assert not {"beams", "faithful", "chat_template_kwargs"} & set(parameters_of(mill, options))
+        assert parameters_of(mill, {**options, "faithful": False}) == parameters_of(mill, options)
+
+
+@pytest.fixture(scope="module")
+def generator(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pairs = [Pair(f"今年全省新增企业{number}家,比去年同期有所增长。", "新增企业777家") for number in range(100, 108)]
+    directory = tmp_path_factory.mktemp("generator")
+    train_generate(pairs, pairs[:2], directory, GeneratorOptions(1, embedding=8, channels=8, layers=1))
+    return directory
+
+
+def test_a_faithful_summary_is_another_result_and_has_the_numbers_of_its_document(
+    mill: InlineMill, generator: Path, tmp_path: Path
+) -> None:
+    texts = [f"今年{number}家企业,去年{number + 7}家,形势总体稳定向好。" for number in range(200, 240)]
+    source = write_texts(tmp_path / "a.jsonl", texts)
+    options = {"models": [str(generator)], "max_chars": 12, "beams": 2}
+    fingerprints = []
+    for faithful in (False, True):
+        (job_id,) = mill.run([source], "c", "summarize", options={**options, "faithful": faithful})
+        assert view_of(mill, job_id)["dead"] == 0
+        with reading(mill.parts.engine) as connection:
+            fingerprints.append(jobs.get(connection, job_id).fingerprint)
+    assert fingerprints[0] != fingerprints[1]
+    with reading(mill.parts.engine) as connection:
+        rows = select(summaries.c.sha256, summaries.c.summary).where(summaries.c.fingerprint == fingerprints[1])
+        made = {row.sha256: row.summary for row in connection.execute(rows)}
+    assert len(made) == len(texts)
+    for text in texts:
+        written = numbers(made[hashlib.sha256(text.encode()).digest()])
+        assert all(all_values(text).issuperset(values(number)) for number in written)
 
 
 @pytest.mark.parametrize(
     ("options", "fault"),
     [
-        ({"beams": 3}, "--beams is for a --model that is an encoder-decoder, not for span"),
+        ({"beams": 3}, "--beams is for a --model that writes its summaries, not for span"),
         ({"backend": "lead", "beams": 3}, "not for lead"),
         ({**ENDPOINT, "beams": 3}, "not for openai"),
+        ({"faithful": True}, "--backend generate`; span takes its summaries from the text; leave it out"),
+        ({"backend": "lead", "faithful": True}, "lead takes its summaries from the text"),
+        ({**ENDPOINT, "faithful": True}, "openai decodes in a way of its own"),
         ({"chat_template_kwargs": "{}"}, "is for --backend openai"),
         ({"backend": "textrank", "chat_template_kwargs": "{}"}, "is for --backend openai"),
         ({**ENDPOINT, "chat_template_kwargs": "{thinking: no}"}, "is no JSON"),

@@ -55,6 +55,9 @@ def test_a_role_that_may_only_change_rows_does_all_work(worker_url: str, home: P
         assert generation is not None
         counts = {word: (count, documents) for word, count, documents in by_count(connection, generation)}
     assert counts == serial_counts(TEXTS)
+    with reading(mill.parts.engine) as connection:
+        seen = connection.execute(text("SELECT word, count, documents FROM v_top_words WHERE corpus = 'news'"))
+        assert {word: (count, documents) for word, count, documents in seen} == counts
     for forbidden in (
         "DROP TABLE shards",
         "CREATE TABLE x (y int)",

@@ -9,13 +9,16 @@ from typing import Any
 
 import psutil
 from sqlalchemy import create_engine
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from tests.support.postgres import make_tables, running_postgres
 
 #: A crash of the machine may cost a test its database, a crash of the server must not: what is committed is in the log.
 SETTINGS = ("fsync = off", "synchronous_commit = on", "full_page_writes = off", "deadlock_timeout = '50ms'")
+#: What the server logs when it refuses a transaction that waits in a circle.
+DEADLOCK = "deadlock detected"
 #: Ends everybody else's connection to the database.
 CUT = (
     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
@@ -42,7 +45,7 @@ class CrashingPostgres:
         family = [main, *main.children(recursive=True)]
         for process in family:
             process.kill()
-        _, alive = psutil.wait_procs(family, timeout=10)
+        _, alive = psutil.wait_procs(family, timeout=60)
         return len(family) - len(alive)
 
     def start(self) -> None:
@@ -53,10 +56,31 @@ class CrashingPostgres:
         """End every connection to the database, whatever it is doing; return how many."""
         return int(self.execute(CUT) or 0)
 
+    def wait_in_circle(self, last: str, first: str) -> int:
+        """Lock two tables in the order opposite to that in which others write them; return how many were refused.
+
+        Others look for a circle soon; this connection so late that it is hardly ever the one to be refused.
+        """
+        before = self.log().count(DEADLOCK)
+        engine = create_engine(self._driver_url, poolclass=NullPool)
+        own = 0
+        locks = "; ".join(f"LOCK TABLE {table} IN SHARE MODE" for table in (last, first))
+        with engine.connect() as connection:
+            try:
+                # In one go: who waits already when the second lock is asked for has looked for a circle before.
+                connection.exec_driver_sql(f"SET LOCAL deadlock_timeout = '2s'; {locks}")
+            except OperationalError:
+                own = 1
+            connection.rollback()
+        return self.log().count(DEADLOCK) - before - own
+
+    @property
+    def _driver_url(self) -> URL:
+        return make_url(self.url).set(drivername="postgresql+psycopg")
+
     def execute(self, statement: str) -> Any:
         """Run one statement for itself; return the first value that it gives, if it gives any."""
-        url = make_url(self.url).set(drivername="postgresql+psycopg")
-        engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+        engine = create_engine(self._driver_url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
         with engine.connect() as connection:
             result = connection.exec_driver_sql(statement)
             return result.scalar() if result.returns_rows else None

@@ -87,7 +87,7 @@ class Deployment:
         with reading(self.parts.engine) as connection:
             return jobs.view(connection, job_id)
 
-    def wait(self, submitted: Submitted, timeout_s: float = 120.0) -> list[dict[str, Any]]:
+    def wait(self, submitted: Submitted, timeout_s: float = 240.0) -> list[dict[str, Any]]:
         """Wait until every job has ended and return them as they stand."""
         wait_for(
             lambda: all(self.view(job.id)["state"] in ENDED for job in submitted.jobs),

@@ -37,9 +37,9 @@ def deployment(home: Path, database_url: str, redis_url: str) -> Iterator[Deploy
 
 @pytest.fixture
 def until() -> Callable[[Callable[[], bool], str], None]:
-    """Return a function that waits for a condition, for a minute at most."""
+    """Return a function that waits for a condition, for three minutes at most."""
 
     def wait(condition: Callable[[], bool], what: str) -> None:
-        wait_for(condition, 60.0, lambda: what)
+        wait_for(condition, 180.0, lambda: what)
 
     return wait

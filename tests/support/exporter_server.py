@@ -18,7 +18,7 @@ from tests.support.deployment import stop
 from tests.support.flower_server import free_port
 from tests.support.processes import wait_until
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 120.0
 #: {("hanmill_jobs", frozenset({("state", "done"), …})): 1.0}
 Samples = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
 

@@ -20,7 +20,7 @@ from tests.support.deployment import stop, wait_for
 #: Who may log in, unless a test says otherwise.
 USER, PASSWORD = "ops", "quiet-night"
 #: Seconds after which an answer, or what Flower is to have seen, counts as never coming.
-TIMEOUT_S = 90.0
+TIMEOUT_S = 180.0
 #: How the ids of the buttons begin by which the page of a worker changes something.
 CONTROLS = ("worker-shutdown", "worker-pool-", "worker-cancel-", "worker-add-", "task-rate-limit-", "task-timeout-")
 

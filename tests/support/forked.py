@@ -13,7 +13,7 @@ from storage.engine import Engine
 from storage.fault_points import fired_path
 
 #: Seconds that such a process may take.
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 _FORKS = multiprocessing.get_context("fork")
 
 

@@ -73,7 +73,7 @@ class GuardedRedis:
         """End it as a supervisor would."""
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(timeout=30)
+            self._process.wait(timeout=60)
 
     def url(self, password: str, user: str = "hanmill") -> str:
         """Return its address as Celery writes it."""

@@ -29,7 +29,7 @@ CORPUS = "c"
 def open_mill(home: Path, database_url: str, **settings: Any) -> Iterator[InlineMill]:
     """Have a mill for the time of the context."""
     mill = InlineMill(home, database_url, **settings)
-    mill.parts = replace(mill.parts, workplace=replace(mill.parts.workplace, cache_dir=_shared_cache_dir()))
+    mill.parts = replace(mill.parts, workplace=replace(mill.parts.workplace, cache_dir=shared_cache_dir()))
     # One connection stays open: without it SQLite would write its log back after every transaction.
     with mill.parts.engine.connect() as keeper:
         keeper.exec_driver_sql("SELECT 1")
@@ -39,7 +39,7 @@ def open_mill(home: Path, database_url: str, **settings: Any) -> Iterator[Inline
 
 
 @cache
-def _shared_cache_dir() -> Path:
+def shared_cache_dir() -> Path:
     """Return where all mills of this process keep the compiled dictionary, which takes half a second to make."""
     path = Path(tempfile.mkdtemp(prefix="hm-cache-"))
     atexit.register(shutil.rmtree, path, ignore_errors=True)

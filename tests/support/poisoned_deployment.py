@@ -14,18 +14,20 @@ POISON = Path(__file__).with_name("poison")
 
 
 class PoisonedDeployment(Deployment):
-    """Its workers suffer from poison as long as `is_mended` is false; its shards are tried twice, with short limits."""
+    """Its workers suffer from poison until it is mended; its shards are tried twice."""
 
     def __init__(self, home: Path, database_url: str, broker_url: str, **settings: Any) -> None:
         """Every setting can be given."""
-        limits = {"max_failures": 2, "max_losses": 2, "stall_limit_s": 3.0, "frozen_limit_s": 2.5}
-        super().__init__(home, database_url, broker_url, **{"lease_s": 30.0, **limits, **settings})
-        self.is_mended = False
+        limits = {"lease_s": 60.0, "max_failures": 2, "max_losses": 2}
+        super().__init__(home, database_url, broker_url, **{**limits, **settings})
 
     def environment(self) -> dict[str, str]:
         """Return the environment of a worker."""
-        found = super().environment()
-        return found if self.is_mended else poisoned(found)
+        return poisoned(super().environment())
+
+    def mend(self) -> None:
+        """Let nothing be poison any more, in workers that run too."""
+        (self.settings.home / "mended").touch()
 
     def letters(self, job_id: int) -> dict[str, dict[str, Any]]:
         """Return the standing dead letters of a job by their keys."""

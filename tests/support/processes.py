@@ -8,7 +8,7 @@ from collections.abc import Callable
 import psutil
 
 #: Seconds after which a condition counts as never coming; far above what it takes.
-PATIENCE_S = 30.0
+PATIENCE_S = 180.0
 
 
 def is_alive(pid: int) -> bool:

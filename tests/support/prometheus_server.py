@@ -28,7 +28,7 @@ def promtool(*arguments: str, text: str | None = None) -> subprocess.CompletedPr
     binary = shutil.which("promtool")
     if binary is None:
         give_up("there is no promtool on the PATH (Debian's package prometheus)")
-    return subprocess.run([binary, *arguments], check=False, capture_output=True, text=True, input=text, timeout=60)
+    return subprocess.run([binary, *arguments], check=False, capture_output=True, text=True, input=text, timeout=180)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 #: Debian's script of the server itself; the one on the PATH would change to another user.
 SCRIPT = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 #: Seconds that the Erlang machine may take to start.
-START_S = 60.0
+START_S = 180.0
 
 
 def is_installed() -> bool:

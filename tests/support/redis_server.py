@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 #: Seconds within which a server answers, or the test fails.
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 120.0
 
 
 def find_redis_binary() -> str | None:

@@ -62,14 +62,14 @@ def race(database_url: str, rounds: int, beats: int, seed: int) -> list[int]:
     found = []
     for number in range(rounds):
         before = _prepare(engine, schedule_id, number)
-        barrier.wait(timeout=60)
-        barrier.wait(timeout=60)
-        told = sum(fired.get(timeout=60) for _ in range(beats))
+        barrier.wait(timeout=180)
+        barrier.wait(timeout=180)
+        told = sum(fired.get(timeout=180) for _ in range(beats))
         written = _count(engine, schedule_id) - before
         assert told == written, f"round {number}: {told} beats believe they fired, {written} runs are there"
         found.append(written)
     for process in processes:
-        process.join(timeout=60)
+        process.join(timeout=180)
     engine.dispose()
     return found
 

@@ -22,7 +22,7 @@ OWN_UNITS = "sysinit basic multi-user shutdown umount final exit network network
 #: What it has for itself; not the network, in which the test's servers are.
 NAMESPACES = ("--pid", "--mount", "--uts", "--ipc", "--cgroup")
 #: Seconds within which it must be up, and an answer of it must come.
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 #: Seconds that its processes may take to be gone.
 LEAVING_S = 5.0
 

@@ -44,7 +44,7 @@ def knows_tls(binary: Path) -> bool:
         "--tls-key-file",
         "/nowhere",
     ]
-    said = subprocess.run(command, capture_output=True, timeout=30, check=False, text=True).stdout
+    said = subprocess.run(command, capture_output=True, timeout=120, check=False, text=True).stdout
     return "Failed to configure TLS" in said or "Failed to load certificate" in said
 
 

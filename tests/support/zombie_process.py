@@ -36,7 +36,7 @@ class Zombie:
     def wake(self) -> str:
         """Let it go on, and return how its attempt ended in its own view."""
         self._process.send_signal(signal.SIGCONT)
-        output, _ = self._process.communicate(timeout=60)
+        output, _ = self._process.communicate(timeout=180)
         return output.strip()
 
 

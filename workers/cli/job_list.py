@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from workers.cli import options
-from workers.cli.output import Column, instant, number, print_rows, seconds, size
+from workers.cli.output import Column, number, print_rows, seconds, size
 
 if TYPE_CHECKING:
     from storage.asking import Asker
@@ -49,11 +49,7 @@ def jobs(
 
 def _listed(asker: Asker, *, everything: bool) -> list[dict[str, Any]]:
     from storage.job_views import list_ids, views
+    from workers.cli.job_report import shown
 
     ids = list_ids(asker)
     return [shown(view) for view in views(asker, ids if everything else ids[:NEWEST])]
-
-
-def shown(view: dict[str, Any]) -> dict[str, Any]:
-    """Return a job with its instants as text."""
-    return {**view, "created_at": instant(view["created_at"]), "finished_at": instant(view["finished_at"])}

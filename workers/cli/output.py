@@ -10,20 +10,16 @@ import json
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-import typer
-
-from workers.cli.options import OutputFormat
+from workers.cli.output_format import OutputFormat
 
 #: Controls that JSON lets stand as they are, and terminals obey.
 _CONTROLS = re.compile("[\x7f-\x9f]")
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """One column of a table: the field it shows, and how."""
 
     field: str
@@ -74,9 +70,22 @@ def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], cho
         print_table(rows, columns)
 
 
+def _say(text: str, *, err: bool = False) -> None:
+    """Write a line at once, also where the locale has not all of its characters."""
+    stream = sys.stderr if err else sys.stdout
+    if getattr(stream, "encoding", "") == "utf-8":
+        stream.write(f"{text}\n")
+        stream.flush()
+        return
+    # Typer knows what to do with all other streams, and takes a command longer to load than the rest of it.
+    from typer import echo
+
+    echo(text, err=err)
+
+
 def print_json(value: object) -> None:
     """Print one JSON value on stdout."""
-    typer.echo(_CONTROLS.sub(_as_json_escape, json.dumps(value, ensure_ascii=False, indent=1)))
+    _say(_CONTROLS.sub(_as_json_escape, json.dumps(value, ensure_ascii=False, indent=1)))
 
 
 def _as_json_escape(found: re.Match[str]) -> str:
@@ -98,7 +107,7 @@ def _printable_row(row: Mapping[str, Any]) -> dict[str, Any]:
 def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], title: str | None = None) -> None:
     """Print a table on stdout, Chinese characters counted as two columns wide; a title comes after a blank line."""
     if title is not None:
-        typer.echo(f"\n{printable(title)}".rstrip())
+        _say(f"\n{printable(title)}".rstrip())
     headings = [column.title or column.field for column in columns]
     cells = [[_cell(row.get(column.field), column) for column in columns] for row in rows]
     if sys.stdout.isatty():
@@ -132,7 +141,7 @@ def _print_in_pipe(lines: Sequence[Sequence[str]], columns: Sequence[Column]) ->
             blanks = " " * (width - cell_len(cell))
             padded.append(blanks + cell if column.right else cell + blanks)
         # In a pipe nobody wants the blanks that fill up the last column.
-        typer.echo("  ".join(padded).rstrip())
+        _say("  ".join(padded).rstrip())
 
 
 def _cell(value: Any, column: Column) -> str:
@@ -157,7 +166,7 @@ def _escaped(character: str) -> str:
 
 def note(text: str) -> None:
     """Tell the user something on stderr that is not the result."""
-    typer.echo(printable_lines(text), err=True)
+    _say(printable_lines(text), err=True)
 
 
 def printable_lines(text: str) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from workers.cli.edge import EXIT_DEAD, EXIT_FAILED
-from workers.cli.options import OutputFormat
+from workers.cli.duplicates import print_groups
 from workers.cli.output import Column, note, number, print_json, print_rows, print_table, seconds, size
+from workers.cli.output_format import OutputFormat
 
 if TYPE_CHECKING:
     from storage.engine import Connection, Engine
@@ -62,6 +62,7 @@ def rate_of(view: Mapping[str, Any]) -> str:
 def exit_code(connection: Connection, views: Sequence[Mapping[str, Any]]) -> int:
     """Return the exit code of jobs, after telling on stderr what is wrong with them."""
     from storage.inspection import has_standing
+    from workers.cli.edge import EXIT_DEAD, EXIT_FAILED
 
     faults = [fault for view in views if (fault := fault_of(view)) is not None]
     for fault in faults:
@@ -108,9 +109,36 @@ def _print_tables(connection: Connection, views: Sequence[Mapping[str, Any]]) ->
             words = top_words(connection, view["id"])
             if words:
                 print_table(words, WORD_COLUMNS, title=f"the {len(words)} most frequent words of {view['corpus']}")
+        if view["operation"] == "discover" and view["state"] in {"DONE", "DONE_WITH_DEAD"}:
+            _print_new_words(connection, view)
+        if view["operation"] == "keywords":
+            note(_found_by(connection, view))
+        if view["operation"] == "dedup" and view["state"] in {"DONE", "DONE_WITH_DEAD"}:
+            print_groups(connection, view)
     reasons = _reasons(connection, views)
     if reasons:
         print_table(reasons, REASON_COLUMNS, title="dead letters")
+
+
+def _print_new_words(connection: Connection, view: Mapping[str, Any]) -> None:
+    from storage import jobs
+    from workers.cli.new_words import COLUMNS, word_rows
+
+    generation_id, corpus = jobs.get(connection, view["id"]).generation_id, view["corpus"]
+    words = list(word_rows(connection, generation_id)) if generation_id is not None else []
+    if words:
+        print_table(words[:TOP_WORDS], COLUMNS, title=f"the best of {len(words):,} new words of {corpus}")
+        note(f"a dictionary of them: hanmill export {corpus} --what new-words --to FILE.txt")
+    else:
+        note(f"{corpus} has no word that the dictionary has not, by these thresholds; `hanmill run --help` names them")
+
+
+def _found_by(connection: Connection, view: Mapping[str, Any]) -> str:
+    from storage import jobs
+    from tasks.keywords.description import described
+
+    found_by = described(jobs.parameters(jobs.get(connection, view["id"])))
+    return f"keywords of {view['corpus']}: {found_by}; `hanmill export {view['corpus']} --what keywords` writes them"
 
 
 def top_words(connection: Connection, job_id: int) -> list[dict[str, Any]]:

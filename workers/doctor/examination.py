@@ -24,6 +24,7 @@ from workers.celery_app import build_app
 from workers.doctor import checks
 from workers.doctor.broker import broker_fault
 from workers.doctor.checks import Finding, State
+from workers.doctor.limits import judge_limits
 from workers.settings import mask
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         yield checks.judge_fault_plan(settings.fault_plan)
     limits = settings.soft_time_limit_s, settings.hard_time_limit_s, settings.visibility_timeout_s
     yield checks.judge_time_limits(soft_s=limits[0], hard_s=limits[1], visibility_s=limits[2])
+    yield judge_limits(settings)
     yield checks.judge_jieba(_installed("jieba"))
     yield checks.judge_fast_engine(installed_version(), PROVEN_VERSION)
     engine, findings = _database(settings)

@@ -19,6 +19,7 @@ import traceback
 import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 
 from tests.faults.chaos.arena import Arena, ArenaMissingError, has_wrong_clocks, open_arena
@@ -30,6 +31,8 @@ from tests.faults.chaos.sweep import schedule_of, sweep_seeds
 
 #: Schedules of which those are played together that need the same workers.
 TOGETHER = 50
+#: Times that a schedule is played at most, until a fault of its strikes.
+TRIES = 3
 #: A campaign takes long: each line is seen at once, also in a file.
 say = partial(print, flush=True)
 
@@ -98,23 +101,38 @@ class Campaign:
                     self._play(schedule, number)
 
     def _play(self, schedule: Schedule, number: int) -> None:
+        """Play one; once more, with other texts, when it was over before a fault of its could strike."""
         say(schedule)
+        for again in range(TRIES):
+            try:
+                played = self._played_once(schedule, number * TRIES + again)
+            except ArenaMissingError as error:
+                say(f"  not played: {error}")
+                return
+            if played.struck or played.differences:
+                break
+            self._totals.again += again + 1 < TRIES
+        self._totals.add(played)
+        for difference in played.differences:
+            say(f"  ! {difference}")
+
+    def _played_once(self, schedule: Schedule, number: int) -> Played:
+        # What is known from an earlier time would not be computed.
+        other = (
+            replace(schedule, texts=tuple(f"第{number}次，{text}" for text in schedule.texts)) if number else schedule
+        )
+        arena = self._arena(schedule.database)
         try:
-            played = play(self._arena(schedule.database), schedule, f"corpus-{schedule.seed}-{number}")
-        except ArenaMissingError as error:
-            say(f"  not played: {error}")
-            return
+            played = play(arena, other, f"corpus-{schedule.seed}-{number}")
         except Exception as error:  # noqa: BLE001 - the other schedules are played all the same
             played = Played(schedule, differences=[f"{type(error).__name__}: {error}"])
             traceback.print_exc()
-        self._totals.add(played)
         self._played.append(played)
         recovered = "".join(f", recovered in {seconds:.1f} s" for seconds in played.recovery_s.values())
         struck = "; ".join(f"{one.kind} ({one.proof})" for one in played.struck) or "nothing struck"
         verdict = "DIFFERENT" if played.differences else "same"
         say(f"  {verdict} in {played.elapsed_s:.1f} s: {struck}{recovered}")
-        for difference in played.differences:
-            say(f"  ! {difference}")
+        return played
 
     def _arena(self, database: str) -> Arena:
         if database not in self._arenas:

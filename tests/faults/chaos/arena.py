@@ -30,12 +30,15 @@ from tests.support.crashing_postgres import CrashingPostgres, crashing_postgres
 from tests.support.deployment import Deployment
 from tests.support.mortal_redis import MortalRedis
 from tests.support.redis_server import find_redis_binary
+from tests.support.small_disk import DiskMissingError, SmallDisk, mounted_disk
 from tests.support.wrong_clock import PLACES
 
 #: Seconds between two passes of the reconciler, and until an open job of enqueued documents is sealed.
 RECONCILE_S, SEAL_S = 0.5, 1.5
 #: Bytes; of shards of enqueued documents.
 SHARD_BYTES = 3_000
+#: Of the disk under SQLite: what two hundred schedules leave takes a fifth of it.
+DISK_MEGABYTES = 256
 #: Messages of a job in the queue: few, so that much depends on the next ones being sent.
 WINDOW = 12
 
@@ -102,7 +105,11 @@ class Worker:
     def is_ready(self) -> bool:
         """Say whether it consumes."""
         path = self._deployment.settings.home / f"worker-{self.name}.log"
-        return path.exists() and f"pid {self.process.pid} ready" in path.read_text(encoding="utf-8", errors="replace")
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+        return any(
+            f"MainProcess/{self.process.pid} " in line and f"{self.name}@" in line and " ready." in line
+            for line in lines
+        )
 
     def end(self) -> None:
         """End it and every process that it ever had."""
@@ -139,10 +146,14 @@ def has_wrong_clocks() -> bool:
 class Arena:
     """A database, a Redis, workers, and the producer's side in this process."""
 
-    def __init__(self, home: Path, database: str, redis: MortalRedis, postgres: CrashingPostgres | None) -> None:
-        self.home, self.database = home, database
-        self.redis, self.postgres = redis, postgres
-        database_url = postgres.url if postgres else f"sqlite:///{home / 'hanmill.db'}"
+    def __init__(
+        self, home: Path, redis: MortalRedis, postgres: CrashingPostgres | None, disk: SmallDisk | None
+    ) -> None:
+        """Take servers that run; without PostgreSQL the database is a file, on a disk of its own if there is one."""
+        self.home = home
+        self.redis, self.postgres, self.disk = redis, postgres, disk
+        self.database = "postgresql" if postgres else "sqlite"
+        database_url = postgres.url if postgres else f"sqlite:///{(disk.path if disk else home) / 'hanmill.db'}"
         self.deployment = ChaosDeployment(home, database_url, redis.url)
         self.workers: list[Worker] = []
         self.model_worker: Worker | None = None
@@ -234,7 +245,7 @@ def open_arena(database: str) -> Iterator[Arena]:
         stack.callback(redis.stop)
         redis.start()
         postgres = _open_postgres(stack) if database == "postgresql" else None
-        arena = Arena(home, database, redis, postgres)
+        arena = Arena(home, redis, postgres, None if postgres else _open_disk(stack))
         stack.callback(arena.close)
         if database == "sqlite":
             engine = open_engine(arena.deployment.settings.sql_url)
@@ -250,3 +261,11 @@ def _open_postgres(stack: ExitStack) -> CrashingPostgres:
         return stack.enter_context(crashing_postgres())
     except ServerMissingError as error:
         raise ArenaMissingError(str(error)) from error
+
+
+def _open_disk(stack: ExitStack) -> SmallDisk | None:
+    """Return a disk that can be filled; None where only the machine's own could be."""
+    try:
+        return stack.enter_context(mounted_disk(DISK_MEGABYTES))
+    except DiskMissingError:
+        return None

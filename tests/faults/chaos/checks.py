@@ -36,12 +36,18 @@ def differences(engine: Engine, corpus: str, operations: Sequence[str], texts: S
             view = jobs.view(connection, row.id)
             if view["documents"] != len(texts) or view["dead"]:
                 found.append(f"job {row.id}: {len(texts)} documents, of which it knows {view['documents']}: {view}")
-            expected = EXPECTED[operation](texts)
-            actual = dict(ACTUAL[operation](connection, row))
-            compared += len(expected)
-            found += [f"job {row.id} ({operation}): {fault}" for fault in _unequal(expected, actual)]
+            number, unequal = unequal_results(connection, row, texts)
+            compared += number
+            found += unequal
         found += progress.differences(connection)
     return compared, found
+
+
+def unequal_results(connection: Connection, job: AnyRow, texts: Sequence[str]) -> tuple[int, list[str]]:
+    """Return how many results of a job were compared with those of one process, and what was different."""
+    expected = EXPECTED[job.operation](texts)
+    actual = dict(ACTUAL[job.operation](connection, job))
+    return len(expected), [f"job {job.id} ({job.operation}): {fault}" for fault in _unequal(expected, actual)]
 
 
 def _unequal(expected: dict[str, Any], actual: dict[str, Any]) -> list[str]:

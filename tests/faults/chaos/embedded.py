@@ -22,7 +22,7 @@ from storage.schema import jobs as job_table
 from tests.faults.chaos import checks
 from tests.faults.chaos.feeds import key_of
 from tests.faults.chaos.recovery import recoveries
-from tests.faults.chaos.strikes import Struck
+from tests.faults.chaos.stage import Struck
 from tests.support.availability import REPOSITORY
 
 if TYPE_CHECKING:

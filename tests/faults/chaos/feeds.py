@@ -23,7 +23,7 @@ from storage.errors import HanmillError
 from storage.redis_keys import QUEUE_CONTROL
 from storage.schema import corpora, documents
 from storage.schema import schedules as schedule_table
-from tests.faults.chaos.strikes import Stage, Struck
+from tests.faults.chaos.stage import Stage, Struck
 from workers.producer import Producer
 from workers.schedule_order import Timing, add_schedule
 from workers.submit import Order

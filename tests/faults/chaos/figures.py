@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 
+from storage.fault_points import POINTS
 from tests.faults.chaos.play import Played
 from tests.support.availability import REPOSITORY
 
@@ -21,10 +22,14 @@ RESULTS = REPOSITORY / "tests" / "faults" / "RESULTS.md"
 BEGIN, END = "<!-- chaos -->", "<!-- /chaos -->"
 #: Kinds that take nothing away which could come back.
 HARMLESS = {"doubled_messages", "late_messages", "two_reconcilers", "two_beats", "two_producers", "clock_ahead"}
+#: Named points that a line lists at most.
+MISSED_SHOWN = 8
 #: What each kind is.
 MEANINGS = {
     "clock_ahead": "a worker whose clock is 10 minutes ahead",
     "connections_cut": "PostgreSQL: every connection cut, in the middle of transactions too",
+    "deadlock": "PostgreSQL: transactions of workers refused because they waited in a circle",
+    "disk_full": "SQLite: the disk full for up to 2 s",
     "doubled_messages": "every message delivered twice",
     "kill_child": "SIGKILL of a pool process",
     "kill_producer": "SIGKILL of `hanmill submit` at a named point, then submitted again",
@@ -62,6 +67,8 @@ class Totals:
     differences: dict[int, list[str]] = field(default_factory=dict)
     without_fault: int = 0
     restarts: int = 0
+    #: Tries that ended before a fault could strike, and after which the schedule was played once more.
+    again: int = 0
     elapsed_s: list[float] = field(default_factory=list)
     points: Counter[str] = field(default_factory=Counter)
 
@@ -70,7 +77,7 @@ class Totals:
         self.schedules[played.schedule.database] += 1
         self.operations.update(played.schedule.operations)
         self.faults.update(struck.kind for struck in played.struck)
-        at_points = [struck for struck in played.struck if struck.kind.startswith("point_")]
+        at_points = [struck for struck in played.struck if struck.kind.startswith(("point_", "kill_producer"))]
         self.points.update(struck.proof.split(" at ")[1] for struck in at_points)
         self.without_fault += not played.struck
         self.compared += played.compared
@@ -97,11 +104,13 @@ class Totals:
         operations = ", ".join(f"{name} {number}" for name, number in self.operations.most_common())
         total, struck = sum(self.schedules.values()), sum(self.faults.values())
         seconds = self.elapsed_s or [0.0]
-        points = f"at {len(self.points)} named points"
+        missed = sorted({*POINTS} - {*self.points})
+        points = f"at {len(self.points)} of {len(POINTS)} named points"
+        points += f" (not at {', '.join(missed)})" if len(missed) <= MISSED_SHOWN and missed else ""
         return [
             f"{total} schedules ({databases}); operations: {operations}",
             f"{struck} faults that were seen to strike, of {len(self.faults)} kinds, {points}",
-            f"{self.without_fault} schedules ended before their faults could strike",
+            f"{self.without_fault} schedules ended before a fault could strike, after {self.again} further tries",
             f"{self.compared:,} results compared with the serial ones",
             f"{sum(map(len, self.differences.values()))} differences in {len(self.differences)} schedules",
             f"{self.restarts} workers started again",

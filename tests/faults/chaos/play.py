@@ -15,7 +15,8 @@ from tests.faults.chaos.embedded import play_run
 from tests.faults.chaos.feeds import NotTakenError, feed
 from tests.faults.chaos.recovery import recoveries
 from tests.faults.chaos.schedule import Schedule
-from tests.faults.chaos.strikes import Stage, Struck, prepare, strike, undo
+from tests.faults.chaos.stage import Stage, Struck
+from tests.faults.chaos.strikes import prepare, strike, undo
 from tests.faults.chaos.watching import LOOK_S, Watch
 
 #: Seconds within which every job of a schedule must have ended by itself; an idle machine takes a tenth of it.

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, select
 
 from storage.engine import AnyRow, reading
 from storage.schema import attempts, corpora, jobs
-from tests.faults.chaos.strikes import Struck
+from tests.faults.chaos.stage import Struck
 
 
 def recoveries(engine: Engine, corpus: str, struck: Sequence[Struck]) -> dict[int, float]:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import TypeVar
 
 from storage.fault_points import POINTS, Fault
-from tests.faults.chaos.texts import draw_texts
+from tests.faults.chaos.texts import LONGEST, draw_texts
 
 Item = TypeVar("Item")
 
@@ -53,7 +53,11 @@ ANYWHERE = {
 }
 #: What Redis alone holds, the documents of an ingest message, is lost with it: these are for the other feeds.
 FORGETTING = {"redis_kill": 6, "redis_flush": 6, "redis_full": 5}
-POSTGRES_ONLY = {"postgres_crash": 5, "connections_cut": 6, "clock_ahead": 4}
+#: On SQLite the database's clock is that of whoever asks: there is one machine, and no clock beside it to be wrong.
+OF_DATABASE = {
+    "postgresql": {"postgres_crash": 5, "connections_cut": 6, "clock_ahead": 4, "deadlock": 5},
+    "sqlite": {"disk_full": 8},
+}
 #: What a fault point can do, and how often.
 POINT_ACTIONS = {"kill": 55, "stop": 15, "raise": 30}
 #: Points that a worker's process reaches while it computes shards.
@@ -133,10 +137,11 @@ def draw(seed: int) -> Schedule:
     if {"summarize", "classify"}.intersection(operations):
         workers = workers[:1]
     texts = draw_texts(chance, seed, chance.randint(60, 160))
+    shard_bytes = chance.choice((800, 1_500, 3_000))
+    turns = _least_turns(texts, shard_bytes if feed in {"files", "submit"} else 3_000, sum(workers))
     # The lot decides how many; most have one alone, of which the recovery can be told.
     number = chance.choice((1, 1, 1, 2, 2, 3))
-    strikes = tuple(_strike(chance, kind, feed, operations) for _ in range(number))
-    shard_bytes = chance.choice((800, 1_500, 3_000))
+    strikes = tuple(_strike(chance, kind, feed, operations, turns) for _ in range(number))
     return Schedule(seed, kind, feed, operations, workers, shard_bytes, tuple(texts), strikes)
 
 
@@ -144,7 +149,14 @@ def _weighted(chance: random.Random, weights: Mapping[Item, int]) -> Item:
     return chance.choices(list(weights), list(weights.values()))[0]
 
 
-def _strike(chance: random.Random, database: str, feed: str, operations: Sequence[str]) -> Strike:
+def _least_turns(texts: Sequence[str], shard_bytes: int, processes: int) -> int:
+    """Return how many shards the busiest process gets at least, however they are dealt out."""
+    total_bytes = sum(len(text.encode()) for text in texts)
+    # A shard is cut at the end of the record that makes it full.
+    return max(1, total_bytes // (shard_bytes + 4 * LONGEST) // processes)
+
+
+def _strike(chance: random.Random, database: str, feed: str, operations: Sequence[str], turns: int) -> Strike:
     at, pick = chance.uniform(0.0, 0.6), chance.randrange(1_000)
     if feed == "run":
         return Strike("kill_run", at, pick, 0.0)
@@ -153,16 +165,15 @@ def _strike(chance: random.Random, database: str, feed: str, operations: Sequenc
         kinds |= FORGETTING
     if feed == "submit":
         kinds = {"kill_producer": 60, "two_producers": 40, **kinds}
-    if database == "postgresql":
-        kinds |= POSTGRES_ONLY
+    kinds |= OF_DATABASE[database]
     kind = _weighted(chance, kinds)
     if kind in {"fault_point", "kill_producer"}:
-        return Strike(kind, at, pick, chance.uniform(*LONG_S), _fault(chance, kind, feed, operations))
+        return Strike(kind, at, pick, chance.uniform(*LONG_S), _fault(chance, kind, feed, operations, turns))
     lasting = LONG_S if kind in {"redis_pause", "stop_child", "stop_worker"} else SHORT_S
     return Strike(kind, at, pick, chance.uniform(*lasting))
 
 
-def _fault(chance: random.Random, kind: str, feed: str, operations: Sequence[str]) -> Fault:
+def _fault(chance: random.Random, kind: str, feed: str, operations: Sequence[str], turns: int) -> Fault:
     if kind == "kill_producer":
         return Fault(chance.choice(PRODUCER_POINTS), "kill", only=" submit ")
     if feed in {"enqueue", "ingest"} and chance.random() < 0.5:
@@ -177,5 +188,6 @@ def _fault(chance: random.Random, kind: str, feed: str, operations: Sequence[str
     point = chance.choice(points)
     action = _weighted(chance, POINT_ACTIONS)
     errors = ("bug", "memory", "transient", "refused", *(("serialization",) if point in IN_TRANSACTION else ()))
-    often = point in SHARD_POINTS
-    return Fault(point, action, at=chance.randint(1, 6) if often else 1, error=chance.choice(errors))
+    # As late as is certain to come; dispatching has something to do now and then only.
+    often = point in SHARD_POINTS and not point.startswith("dispatch.")
+    return Fault(point, action, at=chance.randint(1, min(6, turns)) if often else 1, error=chance.choice(errors))

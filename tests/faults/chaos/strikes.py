@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from functools import partial
 
 import psutil
 import redis
@@ -24,40 +24,15 @@ from storage.errors import HanmillError
 from storage.schema import attempts, shards
 from tasks.operation import get_operation
 from tests.faults.chaos.arena import Arena, Worker, has_wrong_clocks
+from tests.faults.chaos.database_strikes import DATABASE_STRIKES
 from tests.faults.chaos.schedule import Schedule, Strike
-from tests.faults.chaos.watching import Watch
+from tests.faults.chaos.stage import LOOK_S, PATIENCE_S, Stage, Struck
 from tests.support.wrong_clock import clock_ahead
 
-#: Seconds after which a victim, or a point that is to be reached, counts as not coming.
-PATIENCE_S = 45.0
 #: Seconds by which a clock is ahead.
 AHEAD_S = 600
-#: Seconds between two looks.
-LOOK_S = 0.02
 #: Bytes of memory with which Redis takes no command that writes.
 TOO_LITTLE_BYTES = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Struck:
-    """A fault that did strike."""
-
-    kind: str
-    #: By the clock of this machine, in seconds since 1970; every process of an arena runs on it.
-    at: float
-    #: What proves it.
-    proof: str
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """What a fault can reach."""
-
-    arena: Arena
-    schedule: Schedule
-    watch: Watch
-    #: Set when the schedule is over, whatever its faults wait for.
-    over: threading.Event
 
 
 def strike(stage: Stage, one: Strike, number: int) -> Struck | None:
@@ -81,15 +56,6 @@ def strike(stage: Stage, one: Strike, number: int) -> Struck | None:
     return Struck(one.kind, began, proof) if proof else None
 
 
-def _wait(stage: Stage, condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> bool:
-    deadline = time.monotonic() + patience_s
-    while not condition():
-        if stage.over.is_set() or time.monotonic() > deadline:
-            return False
-        time.sleep(LOOK_S)
-    return True
-
-
 # --- processes
 
 
@@ -100,7 +66,7 @@ def _victim(stage: Stage, one: Strike) -> Worker:
 
 def _kill_child(stage: Stage, one: Strike) -> str | None:
     worker = _victim(stage, one)
-    if not _wait(stage, lambda: bool(worker.children()), 5.0):
+    if not stage.wait(lambda: bool(worker.children()), 5.0):
         return None
     children = worker.children()
     return _killed([children[one.pick % len(children)]]) if children else None
@@ -159,7 +125,7 @@ def _held_up(stage: Stage, processes: Sequence[psutil.Process], length_s: float)
         with suppress(psutil.NoSuchProcess):
             process.suspend()
             stopped.append(process)
-    _hold(stage, length_s)
+    stage.hold(length_s)
     stood = []
     for process in stopped:
         with suppress(psutil.NoSuchProcess):
@@ -167,11 +133,6 @@ def _held_up(stage: Stage, processes: Sequence[psutil.Process], length_s: float)
                 stood.append(process.pid)
             process.resume()
     return f"stood still: {stood}" if stood else None
-
-
-def _hold(stage: Stage, length_s: float) -> None:
-    """Wait; the end of the schedule ends it too, for nothing is shown by a longer one."""
-    stage.over.wait(length_s)
 
 
 def _terminate(stage: Stage, one: Strike) -> str | None:
@@ -263,7 +224,7 @@ def _doubled_messages(stage: Stage, one: Strike) -> str | None:
 
 
 def _late_messages(stage: Stage, one: Strike) -> Struck | None:
-    if not _wait(stage, lambda: stage.watch.is_over, 2 * PATIENCE_S):
+    if not stage.wait(lambda: stage.watch.is_over, 2 * PATIENCE_S):
         return None
     began = time.time()
     proof = _sent_again(stage)
@@ -305,16 +266,14 @@ def _two_reconcilers(stage: Stage, one: Strike) -> str | None:
 
 
 def _two_beats(stage: Stage, one: Strike) -> str | None:
-    """Two beats were started before; when both have asked for something, one of them is killed."""
-    logs = [stage.arena.home / f"{name}.log" for name in BEATS]
-    if not _wait(stage, lambda: all(_has_asked(log) for log in logs), 20.0):
+    """Two beats were started before, and both have asked for something; one of them is killed."""
+    if not all(_has_asked(stage.arena, name) for name in BEATS):
         return None
     return _killed([psutil.Process(stage.arena.beats[one.pick % len(BEATS)].pid)])
 
 
-def _has_asked(log: os.PathLike[str]) -> bool:
-    with open(log, encoding="utf-8") as file:  # noqa: PTH123 - any path
-        return "Sending due task" in file.read()
+def _has_asked(arena: Arena, beat: str) -> bool:
+    return "Sending due task" in (arena.home / f"{beat}.log").read_text(encoding="utf-8")
 
 
 #: The names of the two.
@@ -328,18 +287,20 @@ def prepare(arena: Arena, schedule: Schedule) -> None:
         for name in BEATS:
             (arena.home / f"{name}.log").unlink(missing_ok=True)
         arena.beats = [arena.beat(name) for name in BEATS]
+        # Starting one takes longer than most schedules do.
+        _until(lambda: all(map(partial(_has_asked, arena), BEATS)))
     if "clock_ahead" in kinds and has_wrong_clocks():
         worker = arena.workers[kinds["clock_ahead"].pick % len(arena.workers)]
         worker.clock = clock_ahead(AHEAD_S)
         worker.process.kill()
         worker.process.wait()
         arena.tend()
-        _wait_ready(worker)
+        _until(worker.is_ready)
 
 
-def _wait_ready(worker: Worker) -> None:
+def _until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE_S
-    while not worker.children() and time.monotonic() < deadline:
+    while not condition() and time.monotonic() < deadline:
         time.sleep(LOOK_S)
 
 
@@ -369,25 +330,8 @@ def _clock_ahead(stage: Stage, one: Strike) -> str | None:
         return False
 
     return (
-        f"pid {worker.process.pid} is 10 minutes ahead and took shards" if worker.clock and _wait(stage, took) else None
+        f"pid {worker.process.pid} is 10 minutes ahead and took shards" if worker.clock and stage.wait(took) else None
     )
-
-
-# --- PostgreSQL
-
-
-def _postgres_crash(stage: Stage, one: Strike) -> str | None:
-    assert stage.arena.postgres is not None
-    ended = stage.arena.postgres.crash()
-    time.sleep(one.length_s)
-    stage.arena.postgres.start()
-    return f"{ended} processes of the server killed" if ended else None
-
-
-def _connections_cut(stage: Stage, one: Strike) -> str | None:
-    assert stage.arena.postgres is not None
-    cut = stage.arena.postgres.cut_connections()
-    return f"{cut} connections cut" if cut else None
 
 
 # --- points
@@ -396,15 +340,15 @@ def _connections_cut(stage: Stage, one: Strike) -> str | None:
 def _at_point(stage: Stage, one: Strike, number: int) -> Struck | None:
     assert one.fault is not None
     path = stage.arena.fired_path(number)
-    if not _wait(stage, path.exists, 2 * PATIENCE_S):
+    if not stage.wait(path.exists, 2 * PATIENCE_S):
         return None
     # Written and filled by another process, which may just be about to.
-    if not _wait(stage, lambda: path.stat().st_size > 0, 1.0) and not path.stat().st_size:
+    if not stage.wait(lambda: path.stat().st_size > 0, 1.0) and not path.stat().st_size:
         return None
     found = stage.arena.fired(number)
     pid = int(found["pid"])
     if one.fault.action == "stop":
-        _hold(stage, one.length_s)
+        stage.hold(one.length_s)
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
     name = one.kind if one.kind == "kill_producer" else f"point_{one.fault.action}"
@@ -427,6 +371,5 @@ STRIKES: dict[str, Callable[[Stage, Strike], str | None]] = {
     "two_reconcilers": _two_reconcilers,
     "two_beats": _two_beats,
     "clock_ahead": _clock_ahead,
-    "postgres_crash": _postgres_crash,
-    "connections_cut": _connections_cut,
+    **DATABASE_STRIKES,
 }

@@ -56,7 +56,7 @@ class Waiting:
             with reading(engine) as connection:
                 return bool(connection.scalar(statement))
 
-        wait_for(lambda: waits() or not self._thread.is_alive(), 20.0, lambda: "the other writer waits")
+        wait_for(lambda: waits() or not self._thread.is_alive(), 180.0, lambda: "the other writer waits")
 
     def result(self) -> Any:
         """Return what the function returned, once the lock is free."""

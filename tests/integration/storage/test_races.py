@@ -160,7 +160,7 @@ def test_documents_that_join_while_a_job_is_sealed_are_in_it_or_in_none(engine: 
         assert plan_job(engine, job_id, APART) == Plan(number + 1, added=number + 1 - plan.shards)
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(300)
 def test_processes_share_a_ledger_and_no_shard_runs_twice(engine: Engine, database_url: str) -> None:
     job_id = make_job(engine, 30)
     ids = shard_ids(engine, job_id)

@@ -234,6 +234,27 @@ def test_a_starter_that_died_is_followed_by_another_and_five_are_enough(engine: 
     assert not call(engine, schedule_runs.started, held)
 
 
+@pytest.mark.parametrize(("waited_s", "pause_s"), [(0.0, 2.0), (20.0, 10.0), (600.0, 30.0)])
+def test_a_start_that_the_world_was_not_ready_for_is_tried_again_soon_and_then_more_seldom(
+    engine: Engine, waited_s: float, pause_s: float
+) -> None:
+    add(engine, **lately())
+    due_since(engine, 120.0)
+    run_id = fire(engine)
+    since = clock(engine) - waited_s
+    transact(engine, lambda connection: connection.execute(update(run_table).values(created_at=since)))
+    held = call(engine, schedule_runs.claim, run_id)
+    assert held is not None
+    before = clock(engine)
+    assert call(engine, schedule_runs.release, held, "no such directory")
+    after = clock(engine)
+    (run,) = runs(engine)
+    # Half of what went by meanwhile may come to the pause.
+    assert before + pause_s <= run.starter_until <= after + pause_s + (after - since - waited_s) / 2
+    assert (run.starts, run.detail) == (0, "no such directory")
+    assert call(engine, schedule_runs.runs_to_start) == []
+
+
 def silence(engine: Engine) -> None:
     """Have whoever starts a run be silent for too long."""
     transact(engine, lambda connection: connection.execute(update(run_table).values(starter_until=0.0)))
@@ -283,7 +304,7 @@ def test_any_number_of_beats_fires_a_run_once(engine: Engine) -> None:
         assert len([run for run in runs(engine) if run.state == RunState.RUNNING]) == 1
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_beats_in_processes_of_their_own_fire_a_run_once(database_url: str) -> None:
     assert race(database_url, rounds=20, beats=2, seed=7) == [1] * 20
 

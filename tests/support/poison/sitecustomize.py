@@ -77,6 +77,8 @@ POISONS: dict[str, Callable[[], None]] = {
     "毒庚": _kill,
     "毒辛": _crash,
 }
+#: While this file lies in the home, nothing is poison.
+MENDED = "mended"
 #: A text with this word does it on the device; without, it does so when it is prepared for it.
 ON_DEVICE = "在设备上"
 
@@ -84,8 +86,13 @@ ON_DEVICE = "在设备上"
 def _swallow(texts: Iterable[str]) -> None:
     for text in texts:
         for word, act in POISONS.items():
-            if word in text:
+            if word in text and not _is_mended():
                 act()
+
+
+def _is_mended() -> bool:
+    home = os.environ.get("HANMILL_HOME", "")
+    return os.path.exists(os.path.join(home, MENDED))  # noqa: PTH110, PTH118 - what every Python loads at its start
 
 
 def _poison_run(run: type[Any]) -> None:
@@ -120,9 +127,21 @@ def _poison_backend(backend: type[Any]) -> None:
     backend.windows, backend.forward = poisoned_windows, poisoned_forward
 
 
+def _poison_summarizer(summarizer: type[Any]) -> None:
+    healthy = summarizer.summarize
+
+    @wraps(healthy)
+    def summarize(self: Any, text: str) -> Any:
+        _swallow([text])
+        return healthy(self, text)
+
+    summarizer.summarize = summarize
+
+
 PATIENTS: dict[str, Callable[[Any], None]] = {
     "tasks.count.operation": lambda module: _poison_run(module.CountRun),
     "tasks.tokenize.operation": lambda module: _poison_run(module.TokenizeRun),
+    "tasks.summarize.textrank": lambda module: _poison_summarizer(module.TextRankBackend),
     "tasks.classify.text_cnn_backend": lambda module: _poison_backend(module.TextCnnBackend),
 }
 
