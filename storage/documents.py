@@ -47,6 +47,11 @@ class Document:
     #: Of its row when a producer gave it by value; 0 when it stands in a source.
     document_id: int = 0
 
+    @property
+    def month(self) -> int:
+        """The month of its date, 202407 for July 2024; 0 without a date."""
+        return self.record.month
+
 
 @dataclass(frozen=True, slots=True)
 class NewDocument:

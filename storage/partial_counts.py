@@ -51,9 +51,9 @@ def save(connection: Connection, digest: bytes, fingerprint: str, blobs: Sequenc
 
 
 def done_shards(connection: Connection, job_id: int) -> Iterator[AnyRow]:
-    """Yield (id, digest, partitions) of every shard whose counts belong to a job's sum."""
+    """Yield (id, digest, partitions, tokens) of every shard whose counts belong to a job's sum, in order."""
     statement = (
-        select(shards.c.id, shards.c.digest, shards.c.partitions)
+        select(shards.c.id, shards.c.digest, shards.c.partitions, shards.c.tokens)
         .where(shards.c.job_id == job_id, shards.c.kind == "map", shards.c.state == ShardState.DONE)
         .order_by(shards.c.id)
     )

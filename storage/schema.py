@@ -378,6 +378,29 @@ document_labels = Table(
     Index("ix_document_labels_label_id_fingerprint", "label_id", "fingerprint"),
 )
 
+keywords = Table(
+    "keywords",
+    metadata,
+    Column("sha256", LargeBinary(32), primary_key=True),
+    Column("fingerprint", String(32), primary_key=True),
+    Column(
+        "keywords", Text, nullable=False, comment='JSON list of {"word", "weight"}, the weightiest first; may be empty'
+    ),
+)
+
+# What keywords are weighed by does not change under them with every count: it is taken once, and again when asked for.
+idf_tables = Table(
+    "idf_tables",
+    metadata,
+    Column("corpus_id", ForeignKey("corpora.id"), primary_key=True),
+    Column("segmentation", String(32), primary_key=True, comment="digest of how the words are cut and filtered"),
+    Column("digest", String(64), nullable=False, comment="of the table among the resources"),
+    Column("documents", BigInteger, nullable=False, comment="that were counted"),
+    Column("words", BigInteger, nullable=False, comment="that the table holds; rarer ones need no row"),
+    Column("generation_id", Id, nullable=False, comment="of the word counts that it was taken from"),
+    Column("taken_at", Double, nullable=False),
+)
+
 batch_runs = Table(
     "batch_runs",
     metadata,
@@ -541,3 +564,6 @@ marks = Table(
     Column("name", String(50), primary_key=True, comment="broker_epoch, reconciled_at, …"),
     Column("value", Text, nullable=False),
 )
+
+# Declared beside this file; whoever makes or compares all tables must know them.
+from storage import duplicate_tables, figure_tables, new_word_tables  # noqa: E402, F401 - they need `metadata`

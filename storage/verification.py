@@ -10,7 +10,9 @@ from typing import Any
 from sqlalchemy import Connection, select
 from sqlalchemy.sql import func
 
+from storage.corpus_figures import LengthBin
 from storage.engine import AnyRow
+from storage.figure_tables import document_lengths, vocabulary_growth, word_counts_by_month
 from storage.label_scores import SCORE_BYTES, unpack
 from storage.schema import (
     batch_runs,
@@ -119,6 +121,40 @@ def counted_rows(connection: Connection, generation_id: int, partition: int) -> 
 def rows_of_generation(connection: Connection, generation_id: int) -> int:
     """Return how many rows a generation has, in every partition that there is."""
     return connection.scalar(select(func.count()).where(word_counts.c.generation_id == generation_id)) or 0
+
+
+def month_rows(connection: Connection, generation_id: int, partition: int) -> Iterator[tuple[str, int, int, int]]:
+    """Yield (word, month, count, documents) of one partition as it was written."""
+    of_month = word_counts_by_month.c
+    statement = (
+        select(word_counts.c.word, of_month.month, of_month.count, of_month.documents)
+        .join_from(
+            word_counts_by_month,
+            word_counts,
+            (word_counts.c.generation_id == of_month.generation_id)
+            & (word_counts.c.partition == of_month.partition)
+            & (word_counts.c.position == of_month.position),
+        )
+        .where(of_month.generation_id == generation_id, of_month.partition == partition)
+    )
+    with connection.execute(statement.execution_options(yield_per=2000)) as rows:
+        yield from rows
+
+
+def length_rows(connection: Connection, generation_id: int) -> Iterator[tuple[int, LengthBin]]:
+    """Yield (month, documents of some lengths) of a generation as they were written."""
+    columns = document_lengths.c
+    statement = select(columns.month, columns.from_chars, columns.to_chars, columns.documents)
+    for month, *found in connection.execute(statement.where(columns.generation_id == generation_id)):
+        yield month, LengthBin(*found)
+
+
+def growth_rows(connection: Connection, generation_id: int, partition: int) -> list[tuple[int, int]]:
+    """Return (tokens of all partitions, new words of this one) of each step of a generation, in order."""
+    columns = vocabulary_growth.c
+    statement = select(columns.tokens, columns.words).where(columns.generation_id == generation_id)
+    rows = connection.execute(statement.where(columns.partition == partition).order_by(columns.step))
+    return [(tokens, words) for tokens, words in rows]
 
 
 def document_rows(

@@ -38,8 +38,10 @@ def publish(connection: Connection, generation_id: int, job_id: int) -> None:
     fault_points.reach("generation.uncommitted")
 
 
-def current_generation(connection: Connection, corpus_id: int, fingerprint: str | None = None) -> int | None:
-    """Return the generation that readers see (of a fingerprint, or its first digits, if named).
+def current_generation(
+    connection: Connection, corpus_id: int, fingerprint: str | None = None, operation: str = "count"
+) -> int | None:
+    """Return the generation of an operation that readers see (of a fingerprint, or its first digits, if named).
 
     It is that of the job which was planned last: an older job that ends later has seen less of the corpus.
     """
@@ -47,6 +49,7 @@ def current_generation(connection: Connection, corpus_id: int, fingerprint: str 
         select(generations.c.id)
         .join(jobs, jobs.c.id == generations.c.job_id)
         .where(generations.c.corpus_id == corpus_id, generations.c.published_at.is_not(None))
+        .where(jobs.c.operation == operation)
         .order_by(jobs.c.sealed_at.desc(), generations.c.published_at.desc(), generations.c.id.desc())
         .limit(1)
     )

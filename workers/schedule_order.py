@@ -13,7 +13,8 @@ from storage.corpora import corpus_id_of
 from storage.engine import Engine, reading, transact
 from storage.errors import UsageError
 from storage.schedules import NewSchedule
-from storage.sources import list_sources
+from storage.sources import ListingOptions, list_sources
+from tasks.keywords.description import NAMED_IDF
 from workers.bootstrap import Parts
 from workers.submit import Order, check_operations
 
@@ -42,12 +43,11 @@ def add_schedule(parts: Parts, order: Order, timing: Timing) -> int:
     The order's inputs are what is listed before each run, if any. Raises `UsageError` before anything is written when
     any of it is wrong.
     """
-    check_operations(parts.engine, order.operations, order.options)
+    check_operations(parts.engine, order.operations, order.options, order.corpus)
     if order.inputs:
         _check_inputs(parts, order)
     else:
         _require_corpus(parts.engine, order.corpus)
-    listing = vars(order.listing)
     new = NewSchedule(
         name=timing.name,
         corpus=order.corpus,
@@ -55,7 +55,7 @@ def add_schedule(parts: Parts, order: Order, timing: Timing) -> int:
         cron=timing.cron,
         timezone=timing.timezone,
         options=_absolute_options(order.options),
-        listing={name: value for name, value in listing.items() if name not in _OF_THE_MACHINE},
+        listing=_stored_listing(order.listing),
         inputs=[_absolute(one) for one in order.inputs],
         shard_bytes=order.shard_bytes,
         priority=order.priority,
@@ -65,6 +65,14 @@ def add_schedule(parts: Parts, order: Order, timing: Timing) -> int:
         finish_by=timing.finish_by,
     )
     return transact(parts.engine, partial(schedules.add, new=new))
+
+
+def _stored_listing(listing: ListingOptions) -> dict[str, Any]:
+    stored = {name: value for name, value in vars(listing).items() if name not in _OF_THE_MACHINE}
+    if listing.date_field is None:
+        # So that a worker of a version without dates still starts the schedule.
+        del stored["date_field"]
+    return stored
 
 
 def _require_corpus(engine: Engine, corpus: str) -> None:
@@ -89,6 +97,8 @@ def _absolute_options(options: Mapping[str, Any]) -> dict[str, Any]:
     named: Sequence[str] = options.get("models") or ()
     models = [str(Path(name).absolute()) if Path(name).is_dir() else name for name in named]
     files = {name: _absolute(options[name]) for name in _FILES if options.get(name)}
+    if options.get("idf") not in NAMED_IDF:
+        files["idf"] = _absolute(options["idf"])
     return {**options, **files, "models": models or None}
 
 

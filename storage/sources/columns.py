@@ -35,7 +35,11 @@ def _parquet_fault(uri: str, options: ReaderOptions) -> str:
 
 
 def _missing(uri: str, options: ReaderOptions, columns: tuple[str, ...]) -> str:
-    wanted = {"--text-field": options.text_field, "--key-field": options.key_field}
+    wanted = {
+        "--text-field": options.text_field,
+        "--key-field": options.key_field,
+        "--date-field": options.date_field,
+    }
     missing = {option: name for option, name in wanted.items() if name is not None and name not in columns}
     if not missing:
         return ""

@@ -54,11 +54,14 @@ def _add_frames(add: Callable[[bytes], None], uri: str, options: ReaderOptions, 
 
 def _add_rows(add: Callable[[bytes], None], uri: str, options: ReaderOptions, offset: int, length: int) -> None:
     for row in read_rows(uri, options, offset, length):
-        # A key of its own is content, one made of the path is not.
-        values = (
-            (row.text, row.key if options.key_field else "") if isinstance(row, Record) else (row.reason, row.detail)
-        )
+        values = _document_values(row, options) if isinstance(row, Record) else [row.reason, row.detail]
         for value in (type(row).__name__, *values):
             data = value.encode()
             add(len(data).to_bytes(8, "big"))
             add(data)
+
+
+def _document_values(record: Record, options: ReaderOptions) -> list[str]:
+    # A key of its own is content, one made of the path is not.
+    values = [record.text, record.key if options.key_field else ""]
+    return [*values, str(record.month)] if options.date_field else values

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from storage.sources.byte_stream import LEAST_CHUNK_BYTES
 from storage.sources.csv_frames import DELIMITERS, frame_records, split_fields
+from storage.sources.dates import UNDATED, month_of
 from storage.sources.encodings import decode, mark_bytes
 from storage.sources.faults import BROKEN_CSV, MISSING_FIELD, TRUNCATED, BrokenStreamError, FaultError
 from storage.sources.frame import NO_END, Frame
@@ -71,6 +72,7 @@ class CsvTable:
         self._delimiter = DELIMITERS[options.format]
         self._text_column = _column(header, options.text_field)
         self._key_column = None if options.key_field is None else _column(header, options.key_field)
+        self._date_column = None if options.date_field is None else _column(header, options.date_field)
 
     def understand(self, frame: Frame) -> Record | None:
         """Return the document of a row, None for a blank line; raises `FaultError`."""
@@ -82,8 +84,9 @@ class CsvTable:
         fields = split_fields(frame.data, self._delimiter)
         self._check_width(fields)
         text, key = (self._value(fields, column) for column in (self._text_column, self._key_column))
+        month = UNDATED if self._date_column is None else month_of(self._value(fields, self._date_column))
         place = (frame.offset, frame.length)
-        return make_record(self._uri, self._options, place, text, key, self._header.columns)
+        return make_record(self._uri, self._options, place, text, key, self._header.columns, month)
 
     def _check_width(self, fields: list[bytes]) -> None:
         found, expected = len(fields), len(self._header.columns)

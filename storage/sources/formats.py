@@ -25,6 +25,8 @@ DOCUMENT_FORMATS = frozenset({"txt", "thucnews"})
 TABLE_FORMATS = frozenset({"csv", "tsv"})
 #: Formats with named columns, known before a record is read.
 COLUMN_FORMATS = TABLE_FORMATS | {"parquet"}
+#: Formats with named fields.
+FIELD_FORMATS = COLUMN_FORMATS | {"jsonl"}
 
 
 def format_of(name: str) -> tuple[Format, Compression] | None:

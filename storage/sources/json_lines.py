@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+from storage.sources.dates import UNDATED, month_of
 from storage.sources.encodings import decode
 from storage.sources.faults import BROKEN_JSON, NOT_AN_OBJECT, FaultError
 from storage.sources.frame import Frame
@@ -37,8 +38,9 @@ class JsonLines:
             raise FaultError(NOT_AN_OBJECT, f"the line is JSON of type {type(value).__name__}, not an object")
         options = self._options
         key = None if options.key_field is None else value.get(options.key_field, MISSING)
+        month = UNDATED if options.date_field is None else month_of(value.get(options.date_field))
         place = (frame.offset, frame.length)
-        return make_record(self._uri, options, place, value.get(options.text_field, MISSING), key, value)
+        return make_record(self._uri, options, place, value.get(options.text_field, MISSING), key, value, month)
 
 
 def _parse(line: str) -> object:

@@ -10,7 +10,7 @@ from typing import Literal
 from storage.errors import UsageError
 from storage.limits import DEFAULT_MAX_RECORD_BYTES
 from storage.sources.encodings import AUTO, ENCODINGS, encoding_name
-from storage.sources.formats import KNOWN_SUFFIXES, compression_of, format_of
+from storage.sources.formats import FIELD_FORMATS, KNOWN_SUFFIXES, compression_of, format_of
 from storage.sources.record import Compression, Format, ReaderOptions
 
 #: Faults that one error shows at most.
@@ -30,6 +30,7 @@ class ListingOptions:
     encoding: str = "utf-8"
     text_field: str = "text"
     key_field: str | None = None
+    date_field: str | None = None
     max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES
     input_roots: tuple[str, ...] = ()
 
@@ -105,12 +106,14 @@ def reader_options(name: str, options: ListingOptions, *, is_named: bool) -> Rea
 
 @lru_cache(maxsize=256)
 def _reader_options(of_suffix: Format, compression: Compression, options: ListingOptions) -> ReaderOptions:
+    read_as = options.txt_format() if of_suffix == "txt" else of_suffix
     return ReaderOptions(
-        format=options.txt_format() if of_suffix == "txt" else of_suffix,
+        format=read_as,
         compression=compression,
         encoding=encoding_name(options.encoding) or options.encoding,
         text_field=options.text_field,
         key_field=options.key_field,
+        date_field=options.date_field if read_as in FIELD_FORMATS else None,
         max_record_bytes=options.max_record_bytes,
     )
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, Any, NamedTuple
 
 from storage.errors import SourceUnavailableError
@@ -126,6 +127,7 @@ def row_groups(uri: str, parquet: Any, options: ReaderOptions) -> list[RowGroup]
     with damage_is_told(uri):
         places = {parquet.schema.column(place).path: place for place in range(len(parquet.schema))}
         for number in range(parquet.num_row_groups):
+            _check_columns(parquet, number, [name for name in _fields_read(options) if name in places])
             groups.append(_row_group(parquet.metadata.row_group(number), places, first, options))
             first += groups[-1].rows
     if first != parquet.metadata.num_rows:
@@ -134,12 +136,55 @@ def row_groups(uri: str, parquet: Any, options: ReaderOptions) -> list[RowGroup]
     return groups
 
 
+def _fields_read(options: ReaderOptions) -> list[str]:
+    return [name for name in (options.text_field, options.key_field, options.date_field) if name is not None]
+
+
+class _PagesWantedError(Exception):
+    """A page is to be read: everything that is said about it has been understood."""
+
+
+class _NoPages(io.RawIOBase):
+    """A file that is large enough for every page, and gives none."""
+
+    _place = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._place = offset if whence == io.SEEK_SET else 2**62
+        return self._place
+
+    def tell(self) -> int:
+        return self._place
+
+    def read(self, size: int = -1) -> bytes:  # noqa: ARG002 - it gives none, however few
+        raise _PagesWantedError
+
+
+def _check_columns(parquet: Any, number: int, names: list[str]) -> None:
+    """Raise pyarrow's error when it does not understand what a row group's metadata say of some columns.
+
+    To ask for such a column's metadata ends the whole process (pyarrow 26, std::terminate); to read it raises, before
+    the first of its pages is looked at, and so a file without any is read.
+    """
+    from pyarrow.parquet import ParquetFile  # noqa: PLC0415 - heavy, and only Parquet needs it
+
+    for name in names:
+        with suppress(_PagesWantedError), ParquetFile(_NoPages(), metadata=parquet.metadata, pre_buffer=False) as bare:
+            next(bare.iter_batches(batch_size=1, row_groups=[number], columns=[name], use_threads=False), None)
+
+
 def _row_group(group: Any, places: dict[str, int], first: int, options: ReaderOptions) -> RowGroup:
     # No other column is looked at: damaged metadata of a nested one end the whole process (pyarrow 26, std::terminate).
     columns = {
         name: group.column(places[name])
-        for name in (options.text_field, options.key_field)
-        if name is not None and places.get(name, group.num_columns) < group.num_columns
+        for name in _fields_read(options)
+        if places.get(name, group.num_columns) < group.num_columns
     }
     wanted = [*columns.values()]
     text = columns.get(options.text_field)

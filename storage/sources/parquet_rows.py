@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import MAXYEAR
 from typing import Any
 
+from storage.sources.dates import UNDATED, as_month, month_of
 from storage.sources.faults import BROKEN_PARQUET, TOO_LONG, TRUNCATED, UNDECODABLE, BrokenStreamError, FaultError
 from storage.sources.frame import end_of
 from storage.sources.parquet_file import BrokenParquetError, RowGroup, damage_is_told, opened_parquet, row_groups
@@ -75,7 +77,7 @@ class _Group:
             row += batch.num_rows
 
     def _batches(self) -> Iterator[Any]:
-        wanted = {self._options.text_field, self._options.key_field}
+        wanted = {self._options.text_field, self._options.key_field, self._options.date_field}
         columns = [name for name in self._names if name in wanted]
         row_bytes = self._group.text_bytes // max(1, self._group.rows) + 1
         batch_rows = min(_BATCH_ROWS, _BATCH_BYTES // row_bytes + 1)
@@ -89,19 +91,20 @@ class _Group:
     def _documents(self, batch: Any, first: int) -> Iterator[Record | BadRecord]:
         texts = _values(batch, self._options.text_field)
         keys = _values(batch, self._options.key_field)
-        for row, (text, key) in enumerate(zip(texts, keys, strict=True), start=first):
+        months = _months(batch, self._options.date_field)
+        for row, (text, key, month) in enumerate(zip(texts, keys, months, strict=True), start=first):
             try:
-                yield self._document(row, text, key)
+                yield self._document(row, text, key, month)
             except FaultError as fault:
                 yield BadRecord(row, 1, fault.reason, fault.detail, line=row + 1, key=fault.key)
 
-    def _document(self, row: int, text: object, key: object) -> Record:
+    def _document(self, row: int, text: object, key: object, month: int) -> Record:
         options = self._options
         if isinstance(text, bytes) and len(text) > options.max_record_bytes:
             detail = f"{len(text)} bytes are more than the {options.max_record_bytes} allowed for a record"
             raise FaultError(TOO_LONG, detail)
         place = (row, 1)
-        return make_record(self._uri, options, place, _decoded(text), _decoded(key), self._names)
+        return make_record(self._uri, options, place, _decoded(text), _decoded(key), self._names, month)
 
 
 def _values(batch: Any, name: str | None) -> list[object]:
@@ -123,6 +126,32 @@ def _values(batch: Any, name: str | None) -> list[object]:
         return [kind] * batch.num_rows
     values: list[object] = column.to_pylist()
     return values
+
+
+def _months(batch: Any, name: str | None) -> list[int]:
+    """Return the months of a column of dates, of instants (in UTC where it has a zone), or of what spells them."""
+    import pyarrow as pa  # noqa: PLC0415 - heavy, and only Parquet needs it
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    if name is None or name not in batch.schema.names:
+        return [UNDATED] * batch.num_rows
+    column = batch.column(name)
+    kinds = pa.types
+    if kinds.is_timestamp(column.type):
+        # Not by the zone's own calendar, which not every machine has.
+        column = column.cast(pa.timestamp(column.type.unit))
+    elif kinds.is_floating(column.type):
+        return [*map(month_of, column.to_pylist())]
+    elif not kinds.is_date(column.type):
+        return [*map(_month_of_bytes, _values(batch, name))]
+    years, months = pc.year(column).to_pylist(), pc.month(column).to_pylist()
+    # A year that has no four digits is damage, or a sentinel.
+    pairs = zip(years, months, strict=True)
+    return [as_month(year, month) if year and 0 < year <= MAXYEAR else UNDATED for year, month in pairs]
+
+
+def _month_of_bytes(value: object) -> int:
+    return month_of(value.decode(errors="replace") if isinstance(value, bytes) else value)
 
 
 def _decoded(value: object) -> object:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Literal
 
 from storage.limits import DEFAULT_MAX_RECORD_BYTES
+from storage.sources.dates import UNDATED
 
 Format = Literal["txt", "lines", "jsonl", "csv", "tsv", "parquet", "thucnews"]
 Compression = Literal["", "gz", "zst", "bz2"]
@@ -26,6 +27,7 @@ class ReaderOptions:
     encoding: str = "utf-8"
     text_field: str = "text"
     key_field: str | None = None
+    date_field: str | None = None
     max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES
 
     def to_json(self) -> str:
@@ -47,7 +49,11 @@ def _options_of(text: str) -> ReaderOptions:
 @lru_cache(maxsize=1024)
 def _options_json(options: ReaderOptions) -> str:
     # Kept, because each of a million files asks for the JSON of the same few options.
-    return json.dumps(asdict(options), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    values = asdict(options)
+    if options.date_field is None:
+        # As it was written before there were dates: what is known of a source stays known, and is read by any program.
+        del values["date_field"]
+    return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,7 @@ class Record:
     """A document as it stands in a source.
 
     `offset` and `length` address it, line end included: bytes of the (decompressed) file, or rows for Parquet.
+    `month` is 202407 for a date in July 2024, 0 without a date.
     """
 
     key: str
@@ -62,6 +69,7 @@ class Record:
     offset: int
     length: int
     metadata: Mapping[str, object] | None = None
+    month: int = UNDATED
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Final
 
+from storage.sources.dates import UNDATED
 from storage.sources.faults import BAD_KEY, MISSING_FIELD, NOT_A_STRING, NUL, SURROGATE, FaultError
 from storage.sources.record import MAX_KEY_CHARS, ReaderOptions, Record
 
@@ -23,11 +24,17 @@ def place_key(uri: str, offset: int) -> str:
 
 
 def make_record(
-    uri: str, options: ReaderOptions, place: tuple[int, int], text: object, key: object, names: Iterable[object] = ()
+    uri: str,
+    options: ReaderOptions,
+    place: tuple[int, int],
+    text: object,
+    key: object,
+    names: Iterable[object] = (),
+    month: int = UNDATED,
 ) -> Record:
     """Return the document of a record at `place` (offset and length) with these values of its text and key fields.
 
-    `names` are the fields there are, for the fault that names them. Raises `FaultError`.
+    `names` are the fields there are, for the fault that names them; `month` is that of its date. Raises `FaultError`.
     """
     own_key, key_fault = (None, None) if options.key_field is None else _own_key(key, options.key_field)
     try:
@@ -38,7 +45,7 @@ def make_record(
     if key_fault:
         raise key_fault
     offset, length = place
-    return Record(place_key(uri, offset) if own_key is None else own_key, checked, offset, length)
+    return Record(place_key(uri, offset) if own_key is None else own_key, checked, offset, length, month=month)
 
 
 def _checked_text(value: object, field: str, names: Iterable[object]) -> str:

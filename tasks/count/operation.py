@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
 from typing import Any
 
+import numpy as np
+
 from storage import partial_counts
+from storage.corpus_figures import replace_figures
 from storage.documents import Document
-from storage.engine import Connection, reading
+from storage.engine import AnyRow, Connection, reading
 from storage.word_counts import replace_partition
-from tasks.count.merge import merge, needed_partitions
+from tasks.count.document_figures import DocumentFigures
+from tasks.count.merge import StoredPartial, merge, needed_partitions
+from tasks.count.partition_figures import in_steps, partition_figures, rows_of
 from tasks.count.shard_counts import PARTIAL_FORMAT, ShardCounts
 from tasks.operation import Intake, KnownShard, Save, ShardWork, Workplace
 from tasks.segmentation import segmentation_identity, segmentation_parameters, segmenter_for, token_filter_for
@@ -44,6 +48,7 @@ class CountRun:
         self._segmenter = segmenter_for(work.parameters, workplace)
         self._filter = token_filter_for(work.parameters, workplace)
         self._counts = ShardCounts(_kept_numbers())
+        self._figures = DocumentFigures()
 
     @property
     def results(self) -> int:
@@ -59,7 +64,9 @@ class CountRun:
         """Count a batch; nothing is written before the shard ends."""
         if documents:
             texts = [document.text for document in documents]
-            self._counts.add_numbered(self._segmenter.cut_numbered(texts, self._counts.numbers), len(texts))
+            months = _months_of(documents)
+            self._counts.add_numbered(self._segmenter.cut_numbered(texts, self._counts.numbers), len(texts), months)
+            self._figures.add(np.fromiter(map(len, texts), np.int64, len(texts)), months)
         return None
 
     def finish(self, dead: int) -> Save | None:
@@ -71,7 +78,8 @@ class CountRun:
         if self._filter:
             # Whether a token stays is the same wherever it stands: each word is asked about once.
             self._counts.keep(self._filter.keep)
-        blobs = self._counts.partials(self._work.partitions)
+        self._figures.add_tokens(self._counts.tokens_by_month())
+        blobs = self._counts.partials(self._work.partitions, self._figures)
         known = partial_counts.Known(self._work.partitions, self.results, dead, self.tokens)
 
         def save(connection: Connection) -> None:
@@ -117,23 +125,35 @@ class CountOperation:
     def merge(self, work: ShardWork, generation_id: int, workplace: Workplace) -> Save:
         """Sum one partition over all shards of the job and return its writing."""
         partition = work.partition or 0
-        batches = list(merge(_stored(work, partition, workplace), work.partitions, partition))
+        with reading(workplace.engine) as connection:
+            steps = in_steps(list(partial_counts.done_shards(connection, work.job_id)))
+        merged = merge(_stored(work, steps, partition, workplace), work.partitions, partition)
+        batches = list(merged.batches())
+        figures = partition_figures(merged, partition, steps)
 
         def save(connection: Connection) -> None:
-            rows = chain.from_iterable(zip(*(column.to_pylist() for column in batch), strict=True) for batch in batches)
-            replace_partition(connection, generation_id, partition, rows)
+            replace_partition(connection, generation_id, partition, rows_of(batches))
+            replace_figures(connection, generation_id, partition, figures)
 
         return save
 
 
-def _stored(work: ShardWork, partition: int, workplace: Workplace) -> Iterator[tuple[bytes, int]]:
-    with reading(workplace.engine) as connection:
-        shards = list(partial_counts.done_shards(connection, work.job_id))
+def _months_of(documents: Sequence[Document]) -> Any | None:
+    """Return the months of documents as an array, None when none of them carries a date."""
+    months = np.fromiter((document.month for document in documents), np.int64, len(documents))
+    return months if months.any() else None
+
+
+def _stored(
+    work: ShardWork, steps: Sequence[Sequence[AnyRow]], partition: int, workplace: Workplace
+) -> Iterator[StoredPartial]:
     # Summed per shard, not per content: a file that stands in a corpus twice counts twice.
-    for shard in shards:
-        wanted = needed_partitions(shard.partitions, work.partitions, partition)
-        for blob in partial_counts.load(workplace.engine, work.fingerprint, shard.digest, shard.partitions, wanted):
-            yield blob, shard.partitions
+    for step, shards in enumerate(steps):
+        for shard in shards:
+            wanted = needed_partitions(shard.partitions, work.partitions, partition)
+            blobs = partial_counts.load(workplace.engine, work.fingerprint, shard.digest, shard.partitions, wanted)
+            for number, blob in zip(wanted, blobs, strict=True):
+                yield StoredPartial(blob, shard.partitions, number, step)
 
 
 OPERATION = CountOperation()

@@ -34,6 +34,8 @@ COMPRESSIONS: Sequence[Compression] = ("", "", "", "gz", "zst", "bz2")
 ENCODINGS = ("utf-8", "utf-8", "utf-8", "gb18030", "auto", "gbk", "big5")
 SUFFIXES: dict[str, str] = {"lines": ".txt", "thucnews": ".txt"}
 KEY_FIELDS = (None, None, "id", "编号")
+#: A field of JSON with any kind of value.
+ANY_FIELD = "元"
 #: What texts are put together from: words, and whatever has ever ended a line, a field or a program too early.
 PIECES = (
     *(
@@ -119,6 +121,8 @@ def _listing(choices: Choices, format_: Format) -> ListingOptions:
         encoding=choices.choose(ENCODINGS),
         text_field=choices.choose(("text", "text", "text", "正文")),
         key_field=choices.choose(KEY_FIELDS) if has_fields else None,
+        # Whatever stands there is no fault; a table would have to have it as a column.
+        date_field=ANY_FIELD if format_ == "jsonl" else None,
         max_record_bytes=limit,
     )
 
@@ -167,7 +171,7 @@ def _json_line(choices: Choices, listing: ListingOptions) -> str:
     if listing.key_field:
         record[listing.key_field] = _json_value(choices) if choices.integer(0, 3) == 0 else choices.integer(0, 9)
     if choices.integer(0, 3) == 0:
-        record["元"] = _json_value(choices)
+        record[ANY_FIELD] = _json_value(choices)
     return json.dumps(record, ensure_ascii=bool(choices.integer(0, 1))) + end
 
 

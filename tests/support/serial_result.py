@@ -9,14 +9,16 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.sql import func
 
-from storage import jobs
+from storage import corpus_figures, jobs
+from storage.corpora import corpus_id_of
 from storage.engine import Engine, reading
 from storage.schema import shards
 from storage.states import ShardState
 from storage.tokens import export_rows
+from storage.word_counts import current_generation
 from tasks.text.jieba_engine import import_jieba
 from tests.support.deployment import Deployment, assert_adds_up
-from tests.support.reference import serial_counts
+from tests.support.reference import Counts, serial_counts
 
 
 def assert_equals_serial(
@@ -30,9 +32,27 @@ def assert_equals_serial(
         assert open_shards(deployment.parts.engine, view["id"]) == 0
         if view["operation"] == "count":
             assert view["documents"] == len(texts), view
-            assert deployment.counts(corpus) == serial_counts(texts)
+            serial = serial_counts(texts)
+            assert deployment.counts(corpus) == serial
+            assert_figures(deployment.parts.engine, corpus, texts, serial)
         if view["operation"] == "tokenize":
             assert token_lists(deployment.parts.engine, view["id"]) == serial_token_lists(texts)
+
+
+def assert_figures(engine: Engine, corpus: str, texts: Sequence[str], serial: Counts) -> None:
+    """Check what a corpus without dates adds up to, how long its documents are, and where its vocabulary ends."""
+    with reading(engine) as connection:
+        generation = current_generation(connection, corpus_id_of(connection, corpus)) or 0
+        totals = corpus_figures.totals(connection, generation)
+        bins = corpus_figures.length_histogram(connection, generation)
+        growth = corpus_figures.vocabulary_growth(connection, generation)
+    tokens = sum(count for count, _ in serial.values())
+    assert totals == (len(texts), tokens, len(serial), sum(map(len, texts)), len(texts))
+    for found in bins:
+        assert found.documents == sum(found.from_chars <= len(text) <= found.to_chars for text in texts)
+    assert sum(found.documents for found in bins) == len(texts)
+    assert growth == sorted(growth)
+    assert growth[-1] == (tokens, len(serial))
 
 
 def open_shards(engine: Engine, job_id: int) -> int:

@@ -1,15 +1,17 @@
-"""Compares results that belong to single documents: their rows, tokens, summaries, scores and labels."""
+"""Compares results that belong to single documents: their rows, tokens, keywords, summaries, scores, labels."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, Protocol
 
-from storage import verification
+from storage import keywords, verification
 from storage.documents import Document
 from storage.engine import AnyRow, Connection, reading
 from storage.verification import StoredLabels
+from tasks.keywords.reference import FindKeywords
 from tasks.nn.backend import AnyBackend, UnfitTextError
 from tasks.reference import Cut, computed_alone
 from workers.bootstrap import Parts
@@ -21,6 +23,8 @@ from workers.verification.shard_reading import Reread, place_of_document, read_a
 SCORE_TOLERANCE = 1e-3
 #: The same where a GPU computed in bfloat16, which has three significant digits.
 GPU_SCORE_TOLERANCE = 5e-2
+#: How far the weight of a keyword may be from jieba's, of itself.
+WEIGHT_TOLERANCE = 1e-12
 
 
 class Judge(Protocol):
@@ -72,6 +76,43 @@ class TokenJudge:
         if words != right:
             found, expected = next(pair for pair in zip_longest(words, right, fillvalue="") if pair[0] != pair[1])
             report.differs("tokens", found, expected, word=expected or found, **place)
+
+
+class KeywordJudge:
+    """Keywords must be jieba's own, in its order, with its weights."""
+
+    def __init__(self, fingerprint: str, find: FindKeywords) -> None:
+        self._fingerprint = fingerprint
+        self._find = find
+
+    def stored(self, connection: Connection, digests: Sequence[bytes]) -> Mapping[bytes, Any]:
+        """Return the keywords of some texts."""
+        return keywords.find_all(connection, self._fingerprint, digests)
+
+    def compute(self, text: str) -> list[dict[str, Any]]:
+        """Find the keywords of a text."""
+        return [{"word": word, "weight": weight} for word, weight in self._find(text)]
+
+    def tokens(self, right: list[dict[str, Any]]) -> int:  # noqa: ARG002 - its interface
+        """Return none: nobody counts the tokens on the way to keywords."""
+        return 0
+
+    def compare(
+        self, stored: list[dict[str, Any]], right: list[dict[str, Any]], report: Report, place: Mapping[str, Any]
+    ) -> None:
+        """Name the first keyword that differs."""
+        report.compared["keywords"] += len(right)
+        nothing: dict[str, Any] = {}
+        for found, expected in zip_longest(stored, right, fillvalue=nothing):
+            word = expected.get("word")
+            if found.get("word") != word or not is_near(found.get("weight"), expected["weight"]):
+                report.differs("keywords", found, expected, word=word or found.get("word"), **place)
+                return
+
+
+def is_near(found: object, expected: float) -> bool:
+    """Say whether two weights are the same but for the last digit of a logarithm, which machines may differ in."""
+    return isinstance(found, float) and math.isclose(found, expected, rel_tol=WEIGHT_TOLERANCE)
 
 
 class SummaryJudge:

@@ -17,6 +17,7 @@ from storage.documents import count_shadowed
 from storage.engine import AnyRow, Connection, reading
 from storage.errors import SourceChangedError, SourceUnavailableError, UsageError
 from storage.states import COMPLETE_JOB_STATES
+from tasks.keywords.reference import reference_keywords
 from tasks.nn.backend import AnyBackend
 from tasks.operation import as_merging, as_model, fingerprint_of, get_operation
 from tasks.reference import reference_cut
@@ -27,10 +28,13 @@ from workers.verification.documents import (
     SCORE_TOLERANCE,
     DocumentComparison,
     Judge,
+    KeywordJudge,
     LabelJudge,
     SummaryJudge,
     TokenJudge,
 )
+from workers.verification.duplicates import DuplicateComparison
+from workers.verification.new_words import NewWordComparison
 from workers.verification.report import Report
 from workers.verification.shard_reading import Reread, compare_figures, left_out, open_shard
 
@@ -61,7 +65,7 @@ def verify_job(parts: Parts, job_id: int, number: int | None, seed: int) -> Repo
         with reading(parts.engine) as connection:
             has_changed = _compare_plan(connection, job, report)
             _compare_totals(connection, job, report, has_changed=has_changed)
-        if isinstance(comparison, CountComparison):
+        if isinstance(comparison, CountComparison | DuplicateComparison | NewWordComparison):
             comparison.compare_sum()
     else:
         report.left_out.append(f"the job is {job.state}: its sums are compared when it is done")
@@ -85,6 +89,13 @@ def _comparison(parts: Parts, job: AnyRow, report: Report) -> Comparison:
     operation = get_operation(job.operation)
     if as_model(operation) is not None:
         return DocumentComparison(parts, job, _model_judge(parts, job, report), report)
+    if job.operation == "keywords":
+        find = reference_keywords(jobs.parameters(job), parts.workplace)
+        return DocumentComparison(parts, job, KeywordJudge(job.fingerprint, find), report)
+    if job.operation == "dedup":
+        return DuplicateComparison(parts, job, report)
+    if job.operation == "discover":
+        return NewWordComparison(parts, job, report)
     cut = reference_cut(jobs.parameters(job), parts.workplace)
     if as_merging(operation) is not None:
         return CountComparison(parts, job, cut, report)

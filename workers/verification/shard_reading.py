@@ -33,6 +33,8 @@ class Reread:
     letters: list[Letter]
     documents_in: int = 0
     results: int = 0
+    #: Documents that another one stands for: accounted for, and left out of the results.
+    repeated: int = 0
     tokens: int = 0
     #: (source, offset, document, reason) of what is no document or has no result.
     dead: set[tuple[int, int, int, str]] = field(default_factory=set)
@@ -65,7 +67,8 @@ def open_shard(parts: Parts, shard_id: int, report: Report) -> Reread | None:
 def read_again(again: Reread, take: Callable[[list[Document]], None]) -> None:
     """Hand all documents of a shard over, in batches, and note what is none."""
     for batch in again.source.batches():
-        again.documents_in += len(batch.documents) + len(batch.letters)
+        again.documents_in += batch.records
+        again.repeated += batch.repeated
         for letter in batch.letters:
             again.bury(place_of_letter(letter), letter.reason)
         take(batch.documents)
@@ -88,7 +91,7 @@ def compare_figures(again: Reread, report: Report) -> None:
     shard, replayed = again.shard, sum(letter.is_replayed for letter in again.letters)
     figures = {
         "documents in": (shard.documents_in, again.documents_in - replayed),
-        "results": (shard.results, again.results),
+        "results": (shard.results, again.results + again.repeated),
         "dead": (shard.dead, len(again.dead) - replayed),
         "tokens": (shard.tokens, again.tokens),
     }

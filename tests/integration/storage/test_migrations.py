@@ -40,6 +40,7 @@ UNION ALL SELECT 'options', relname, array_to_string(reloptions, ' '), '' FROM p
  WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND reloptions IS NOT NULL
 UNION ALL SELECT 'trigger', tgrelid::regclass::text, pg_get_triggerdef(pg_trigger.oid), pg_get_functiondef(tgfoid)
   FROM pg_trigger WHERE NOT tgisinternal
+UNION ALL SELECT 'view', viewname, definition, '' FROM pg_views WHERE schemaname = 'public'
 """
 
 

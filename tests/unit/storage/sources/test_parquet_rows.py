@@ -181,7 +181,7 @@ def test_columns_that_are_not_read_are_not_looked_at(tmp_path: Path) -> None:
     assert asked == [1]
 
 
-def test_a_file_whose_metadata_end_the_reading_process_does_not_end_the_one_that_plans(tmp_path: Path) -> None:
+def test_metadata_that_end_the_process_that_looks_at_them_end_neither_planning_nor_reading(tmp_path: Path) -> None:
     uri = _write(tmp_path / "a.parquet", {"text": ["甲", None]})
     data = Path(uri).read_bytes()
     # The column's element in the schema: it may be empty no more, and its histogram of empty values does not fit.
@@ -190,7 +190,9 @@ def test_a_file_whose_metadata_end_the_reading_process_does_not_end_the_one_that
     Path(uri).write_bytes(data.replace(optional, required))
     program = (
         "import sys; from storage.sources.cutting import cut; from storage.sources.record import ReaderOptions;"
-        "print(cut(sys.argv[1], 500, ReaderOptions('parquet'), 100))"
+        "from storage.sources.parquet_rows import read_rows; options = ReaderOptions('parquet');"
+        "print(cut(sys.argv[1], 500, options, 100));"
+        "print([record.reason for record in read_rows(sys.argv[1], options, 0, -1)])"
     )
-    planned = subprocess.run([sys.executable, "-c", program, uri], capture_output=True, text=True, check=False)
-    assert (planned.returncode, planned.stdout) == (0, "[(0, -1)]\n"), planned.stderr
+    done = subprocess.run([sys.executable, "-c", program, uri], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "[(0, -1)]\n['broken_parquet']\n"), done.stderr

@@ -8,14 +8,23 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks.count.document_figures import DocumentFigures
 from tasks.count.partitions import partition_of
-from tasks.count.shard_counts import PARTIAL_SCHEMA, ShardCounts, decode_partial, encode_partial
-from tasks.text.word_numbers import WordNumbers
+from tasks.count.shard_counts import (
+    PARTIAL_FORMAT_KEY,
+    PARTIAL_SCHEMA,
+    ShardCounts,
+    decode_partial,
+    encode_partial,
+    encoded_figures,
+)
+from tasks.text.word_numbers import WordNumbers, by_text
 
 DOCUMENTS = st.lists(
     st.lists(st.sampled_from(["的", "北京", "a", "B", "，", "\n", "𠀀", "\uffee", "é", "😀"]), max_size=8), max_size=8
@@ -130,3 +139,59 @@ def test_partials_cut_short_anywhere_are_refused() -> None:
     for length in range(len(blob)):
         with pytest.raises(ValueError, match="no partial counts"):
             decode_partial(blob[:length])
+
+
+# --- months
+
+DATED = st.lists(st.tuples(st.sampled_from([0, 202401, 202402]), st.lists(st.sampled_from(["的", "北京", "é", "😀"]))))
+
+
+def _count_dated(documents: list[tuple[int, list[str]]]) -> ShardCounts:
+    counts = ShardCounts()
+    for month, tokens in documents:
+        counts.add_numbered(by_text(counts.numbers.of(tokens)), 1, np.array([month]) if month else None)
+    return counts
+
+
+@given(st.data(), DATED, PARTITIONS)
+@settings(deadline=None)
+def test_partials_of_dated_documents_hold_each_word_once_a_month_in_order(
+    data: st.DataObject, documents: list[tuple[int, list[str]]], partitions: int
+) -> None:
+    counts = _count_dated(documents)
+    blobs = counts.partials(partitions)
+    assert blobs == _count_dated(data.draw(st.permutations(documents))).partials(partitions)
+    expected = Counter((word, month) for month, tokens in documents for word in tokens)
+    has_months = any(month for month, _ in documents)
+    found: dict[tuple[str, int], int] = {}
+    for table in map(decode_partial, blobs):
+        months = table["month"].to_pylist() if has_months else [0] * len(table)
+        places = list(zip(table["word"].to_pylist(), months, strict=True))
+        assert places == sorted(places)
+        found |= dict(zip(places, table["count"].to_pylist(), strict=True))
+    assert found == expected
+    tokens_by_month = Counter(month for month, tokens in documents for _ in tokens)
+    assert {month: tokens for month, tokens in counts.tokens_by_month().items() if tokens} == tokens_by_month
+    assert counts.words() == Counter(word for _, tokens in documents for word in tokens)
+
+
+def test_what_is_not_kept_is_not_counted_in_any_month() -> None:
+    counts = _count_dated([(202401, ["a", "b", "a"]), (0, ["b", "c"]), (202402, ["b"])])
+    counts.keep(lambda words: [word for word in words if word != "b"])
+    assert counts.words() == {"a": 2, "c": 1}
+    assert (counts.tokens, counts.tokens_by_month()) == (3, {202401: 2, 0: 1})
+
+
+def test_the_first_partial_alone_carries_the_figures() -> None:
+    figures = DocumentFigures()
+    figures.add(np.array([7]))
+    first, second = map(decode_partial, _count([["a", "b"]]).partials(2, figures))
+    assert (encoded_figures(first), encoded_figures(second)) == (figures.encode(), None)
+
+
+def test_partials_without_months_can_be_summed_by_a_version_that_knows_none() -> None:
+    plain, dated = (
+        decode_partial(counts.partials(1)[0]) for counts in (_count([["a"]]), _count_dated([(202401, ["a"])]))
+    )
+    assert plain.schema.metadata[PARTIAL_FORMAT_KEY] == b"1"
+    assert dated.schema.metadata[PARTIAL_FORMAT_KEY] == b"2"
