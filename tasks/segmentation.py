@@ -32,8 +32,8 @@ def segmentation_parameters(options: Mapping[str, Any], add_resource: Callable[[
     parameters: dict[str, Any] = {
         "mode": mode,
         "hmm": bool(options.get("hmm", True)),
-        "user_dict": _add_file(options.get("user_dict"), "--user-dict", check_user_dictionary, add_resource),
-        "stopwords": _add_file(options.get("stopwords"), "--stopwords", _check_stopwords, add_resource),
+        "user_dict": add_file(options.get("user_dict"), "--user-dict", check_user_dictionary, add_resource),
+        "stopwords": add_file(options.get("stopwords"), "--stopwords", _check_stopwords, add_resource),
         "min_length": int(options.get("min_length") or 0),
         "pattern": options.get("pattern"),
     }
@@ -45,9 +45,10 @@ def segmentation_parameters(options: Mapping[str, Any], add_resource: Callable[[
     return parameters
 
 
-def _add_file(
+def add_file(
     path: str | Path | None, option: str, check: Callable[[bytes], None], add_resource: Callable[[bytes], str]
 ) -> str | None:
+    """Check and store the file that an option names, and return its digest; raises `UsageError`."""
     if path is None:
         return None
     try:
