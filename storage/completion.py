@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from storage import equation, job_ledger, progress
+from storage import equation, job_ledger, progress, repeats
 from storage.documents import count_shadowed
 from storage.engine import AnyRow
 from storage.partial_counts import done_shards
@@ -51,7 +51,7 @@ def _start_merging(connection: Connection, job: AnyRow) -> None:
     if known is not None:
         # The very same shards were summed before; summing them again would write the same rows.
         publish(connection, known, job.id)
-        _end(connection, job.id, JobState.MERGING, {"generation_id": known})
+        _end(connection, job.id, JobState.MERGING, {"generation_id": known, **_left_out(connection, job)})
         return
     generation_id = make_generation(connection, job.corpus_id, job.fingerprint, job.id, digest)
     connection.execute(update(jobs).where(jobs.c.id == job.id).values(generation_id=generation_id))
@@ -72,10 +72,15 @@ def _digest_of_sum(connection: Connection, job_id: int) -> bytes:
 
 
 def _end_merging(connection: Connection, job: AnyRow) -> bool:
-    if not _end(connection, job.id, JobState.MERGING, {}):
+    if not _end(connection, job.id, JobState.MERGING, _left_out(connection, job)):
         return False
     publish(connection, job.generation_id, job.id)
     return True
+
+
+def _left_out(connection: Connection, job: AnyRow) -> dict[str, int]:
+    """Return how many records of a job are identical to another, as far as it leaves those out."""
+    return {"identical": repeats.count_left_out(connection, job)} if repeats.mode_of(job) else {}
 
 
 def _end(connection: Connection, job_id: int, before: JobState, values: dict[str, Any]) -> bool:

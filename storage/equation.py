@@ -13,13 +13,14 @@ from typing import Any
 from sqlalchemy import Connection, Select, Table, and_, exists, or_, select
 from sqlalchemy.sql import func
 
-from storage import progress
+from storage import progress, repeats
 from storage.engine import AnyRow
 from storage.schema import (
     dead_letters,
     documents,
     job_progress,
     jobs,
+    keywords,
     label_scores,
     partial_counts,
     shards,
@@ -31,7 +32,12 @@ from storage.shard_input import SOURCE_UNAVAILABLE
 from storage.states import COMPLETE_JOB_STATES, ShardState
 
 #: Where the results of an operation over documents stand, one row a text and fingerprint.
-RESULT_TABLES: Mapping[str, Table] = {"tokenize": tokens, "summarize": summaries, "classify": label_scores}
+RESULT_TABLES: Mapping[str, Table] = {
+    "tokenize": tokens,
+    "summarize": summaries,
+    "classify": label_scores,
+    "keywords": keywords,
+}
 
 
 def faults(connection: Connection, job: AnyRow) -> list[str]:
@@ -45,8 +51,8 @@ def faults(connection: Connection, job: AnyRow) -> list[str]:
     if letters != dead:
         found.append(f"{dead} documents are dead by the shards, and there are {letters} dead letters")
     table = RESULT_TABLES.get(job.operation)
-    if job.operation == "count":
-        found += _uncounted(connection, job)
+    if job.operation in {"count", "discover"}:
+        found += repeats.faults(connection, job) if repeats.mode_of(job) else _uncounted(connection, job)
     elif table is not None and job.below_position is not None:
         found += _without_result(connection, job, results, table)
     return found

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, delete, insert, literal, select, update
 from sqlalchemy.sql import func
 
-from storage import fault_points, job_ledger
+from storage import fault_points, job_ledger, repeats
 from storage.corpora import corpus_bytes, lock_corpus, prepare_sources
 from storage.documents import merge_small_packs
 from storage.engine import AnyRow, load_rows, now, reading, transact
@@ -37,6 +37,8 @@ HEAPS_FACTOR = 7.1
 HEAPS_EXPONENT = 0.6
 #: Most partitions of a merge.
 MAX_PARTITIONS = 1024
+#: Operations whose merge looks at all documents together, and so has one partition only.
+MERGED_AS_A_WHOLE = ("dedup",)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -96,7 +98,7 @@ def _plan(engine: Engine, job_id: int, planner: str, sizes: PlanSizes) -> Plan |
     below = transact(engine, lambda connection: _choose_bounds(connection, job, sizes.merge_words))
     with reading(engine) as connection:
         present = _present_roots(connection, job_id)
-        planned, missing = _compare(_planned_shards(connection, job.corpus_id, below), present)
+        planned, missing = _compare(_shards_of(connection, job, below), present)
     stale = list(present)
     # The longest first: a worker that starts the longest shard last makes everybody wait for it.
     missing.sort(key=lambda shard: -shard.size_bytes)
@@ -137,7 +139,8 @@ def _choose_bounds(connection: Connection, job: AnyRow, merge_words: int) -> tup
     last = select(func.max(documents.c.id)).where(documents.c.corpus_id == job.corpus_id, documents.c.source_id == 0)
     document_id = (connection.scalar(last) or 0) + 1
     # Partial counts that were made with another number of partitions still fit: both are powers of two.
-    partitions = partitions_for(corpus_bytes(connection, job.corpus_id), merge_words)
+    is_whole = job.operation in MERGED_AS_A_WHOLE
+    partitions = 1 if is_whole else partitions_for(corpus_bytes(connection, job.corpus_id), merge_words)
     values = {"partitions": partitions, "below_position": position, "below_document": document_id}
     connection.execute(update(jobs).where(jobs.c.id == job.id).values(**values))
     return position, document_id
@@ -173,6 +176,24 @@ def _chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
 def _finish(connection: Connection, job_id: int, planner: str) -> None:
     _copy_dead_letters(connection, job_id)
     job_ledger.seal(connection, job_id, planner)
+
+
+def _shards_of(connection: Connection, job: AnyRow, below: tuple[int, int]) -> Iterator[PlannedShard]:
+    """Yield the shards that a job is to have; those of one that leaves repeats out know which they are."""
+    mode = repeats.mode_of(job)
+    planned = _planned_shards(connection, job.corpus_id, below)
+    if mode is None:
+        yield from planned
+        return
+    places = repeats.repeated_places(connection, job.corpus_id, mode)
+    for shard in planned:
+        left_out = repeats.within(places, json.loads(shard.pieces))
+        yield _leaving_out(shard, left_out) if left_out else shard
+
+
+def _leaving_out(shard: PlannedShard, left_out: list[list[Any]]) -> PlannedShard:
+    pieces = {**json.loads(shard.pieces), repeats.FIELD: left_out}
+    return replace(shard, root_key=_digest([[shard.root_key.hex(), left_out]]), pieces=_as_json(pieces))
 
 
 def _planned_shards(connection: Connection, corpus_id: int, below: tuple[int, int]) -> Iterator[PlannedShard]:

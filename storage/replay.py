@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.sql import func
 
-from storage import job_ledger
+from storage import job_ledger, repeats
 from storage import jobs as job_rows
 from storage.engine import AnyRow, reading, transact
 from storage.errors import SourceUnavailableError, UsageError
@@ -123,6 +123,7 @@ def _shard_of(job_id: int, letter: AnyRow, half: int) -> dict[str, Any]:
     if not letter.document_id:
         # A letter without a length stands for all that follows its offset.
         pieces = {"files": [[letter.source_id, letter.offset, letter.length or -1, letter.version]]}
+    pieces = repeats.with_repeats(pieces, repeats.places_in(json.loads(letter.pieces)))
     return {
         "job_id": job_id,
         "kind": "map",

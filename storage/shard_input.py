@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, select
 
+from storage import repeats
 from storage.dead_letters import DeadLetter
 from storage.documents import Document, load_enqueued, text_sha256
 from storage.engine import AnyRow, reading
@@ -45,11 +46,18 @@ class Batch:
 
     documents: list[Document] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
+    #: Documents that were read and left out: another one stands for each of them.
+    repeated: int = 0
     size_bytes: int = 0
+
+    @property
+    def records(self) -> int:
+        """Everything that was read."""
+        return len(self.documents) + len(self.letters) + self.repeated
 
     def is_full(self) -> bool:
         """Say whether the batch is to be computed now."""
-        return self.size_bytes >= BATCH_BYTES or len(self.documents) + len(self.letters) >= BATCH_DOCUMENTS
+        return self.size_bytes >= BATCH_BYTES or self.records >= BATCH_DOCUMENTS
 
 
 class ShardInput:
@@ -68,15 +76,22 @@ class ShardInput:
         self._pieces = pieces
         self._input_roots = tuple(input_roots)
         self._without_missing = without_missing
+        self._repeats = repeats.places_in(pieces)
+        self._repeated = {source_id: frozenset(places) for source_id, places in self._repeats.items()}
+        #: Documents that are left out.
+        self.repeated = repeats.number_in(pieces)
         with reading(engine) as connection:
             self._sources = _load_sources(connection, [piece[0] for piece in pieces.get("files", ())])
 
-    def digest(self) -> bytes:
-        """Return the digest of everything that the documents are made of.
+    def digest(self, *, with_places: bool = False) -> bytes:
+        """Return the digest of everything that the documents are made of, and of which of them are left out.
 
+        `with_places`: of where they stand as well, so that equal content elsewhere has another one.
         Raises `SourceChangedError` and `SourceUnavailableError`.
         """
         digest = hashlib.sha256()
+        if with_places:
+            digest.update(json.dumps(self._pieces).encode())
         for source_id, offset, length, version in self._pieces.get("files", ()):
             source = self._source(source_id, version)
             try:
@@ -91,7 +106,19 @@ class ShardInput:
             with reading(self._engine) as connection:
                 for row in load_enqueued(connection, ids):
                     digest.update(row.sha256)
+        if self._repeats:
+            digest.update(json.dumps(self._numbered_repeats()).encode())
         return digest.digest()
+
+    def _numbered_repeats(self) -> list[list[Any]]:
+        """Return what is left out by places in the pieces, which are the same wherever equal content stands."""
+        files = [
+            [number, *self._repeats[piece[0]]]
+            for number, piece in enumerate(self._pieces.get("files", ()))
+            if piece[0] in self._repeats
+        ]
+        gone = self._repeated.get(0, ())
+        return [*files, [number for number, one in enumerate(self._pieces.get("documents", ())) if one in gone]]
 
     def batches(self) -> Iterator[Batch]:
         """Yield the documents in order.
@@ -101,7 +128,10 @@ class ShardInput:
         batch = Batch()
         for item in self._items():
             if isinstance(item, Document):
-                batch.documents.append(item)
+                if self._is_repeated(item):
+                    batch.repeated += 1
+                else:
+                    batch.documents.append(item)
                 # A row of Parquet has no length in bytes; a character has one at least.
                 batch.size_bytes += max(item.record.length, len(item.text))
             else:
@@ -109,8 +139,15 @@ class ShardInput:
             if batch.is_full():
                 yield batch
                 batch = Batch()
-        if batch.documents or batch.letters:
+        if batch.records:
             yield batch
+
+    def _is_repeated(self, document: Document) -> bool:
+        if not self._repeated:
+            return False
+        if document.source is None:
+            return document.document_id in self._repeated.get(0, ())
+        return document.record.offset in self._repeated.get(document.source.id, ())
 
     def _items(self) -> Iterator[Document | DeadLetter]:
         for source_id, offset, length, version in self._pieces.get("files", ()):
@@ -198,7 +235,7 @@ class ShardInput:
             length if length >= 0 else self._source(source_id, version).size
             for source_id, _, length, version in pieces.get("files", ())
         ]
-        return pieces, sum(sizes)
+        return repeats.with_repeats(pieces, self._repeats), sum(sizes)
 
     def as_letters(self, reason: str, detail: str, *, unread: bool = False) -> list[DeadLetter]:
         """Return the dead letters of a shard that is given up: one for each of its pieces in which a record begins.

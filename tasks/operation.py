@@ -26,6 +26,9 @@ OPERATION_MODULES = {
     "tokenize": "tasks.tokenize.operation",
     "summarize": "tasks.summarize.operation",
     "classify": "tasks.classify.operation",
+    "dedup": "tasks.dedup.operation",
+    "keywords": "tasks.keywords.operation",
+    "discover": "tasks.discover.operation",
 }
 
 #: Writes a result inside the transaction in which its shard's lease is checked.
@@ -66,6 +69,8 @@ class Intake:
     engine: Engine
     #: Stores a user dictionary or a stop word list and returns its digest.
     add_resource: Callable[[bytes], str]
+    #: Its name; it may be made by the order itself.
+    corpus: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +188,11 @@ def get_operation(name: str) -> Operation:
 def as_merging(operation: Operation) -> MergingOperation | None:
     """Return an operation as one that merges, or None when its results belong to documents."""
     return cast(MergingOperation, operation) if operation.merges else None
+
+
+def names_places(operation: Operation) -> bool:
+    """Say whether partial results tell where documents stand, so that they do not fit equal content elsewhere."""
+    return bool(getattr(operation, "names_places", False))
 
 
 def as_model(operation: Operation) -> ModelOperation | None:

@@ -21,9 +21,11 @@ from storage.engine import Connection, reading, transact
 from storage.errors import BackPressureError, UsageError
 from storage.planning import add_shards, documents_shard, plan_job
 from storage.sources.record import MAX_KEY_CHARS
+from tasks.keywords.description import NAMED_IDF
 from workers.bootstrap import Parts, build_parts
 from workers.dispatch import Publisher, dispatch_job
 from workers.settings import Settings, load_settings
+from workers.skipping import refuse_skipping
 from workers.submit import CheckedOperation, check_operations
 
 logger = logging.getLogger(__name__)
@@ -70,7 +72,8 @@ class Producer:
         Raises `UsageError` for a document that cannot be stored, naming it; those of earlier chunks are in.
         Raises `BackPressureError` when the queue stays full; `stored` says how many documents are in.
         """
-        checked = check_operations(self._parts.engine, operations, options or {})
+        refuse_skipping(options)
+        checked = check_operations(self._parts.engine, operations, options or {}, corpus)
         stored = 0
         job_ids: set[int] = set()
         for chunk in _chunks(documents, first_number=1):
@@ -204,6 +207,8 @@ def _refuse_places(options: Mapping[str, Any]) -> None:
     A file or a directory of the worker's would be read; an address would be asked, and be given the worker's key.
     """
     refused = {"user_dict", "stopwords", "endpoint"} & {name for name, value in options.items() if value is not None}
+    if options.get("idf") not in NAMED_IDF:
+        refused.add("idf")
     if refused:
         message = f"hanmill.ingest takes no files and no addresses: leave out {', '.join(sorted(refused))}"
         raise UsageError(message)
@@ -228,7 +233,8 @@ def ingest(
     Good documents are stored even when others are not. Raises `UsageError` that names the others.
     """
     _refuse_places(options)
-    checked = check_operations(parts.engine, operations, options)
+    refuse_skipping(options)
+    checked = check_operations(parts.engine, operations, options, corpus)
     good: list[NewDocument] = []
     faults: list[str] = []
     for number, document in enumerate(given, start=1):

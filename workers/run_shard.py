@@ -24,6 +24,7 @@ from tasks.operation import (
     as_model,
     as_per_shard,
     get_operation,
+    names_places,
 )
 from workers.attempt_end import AttemptEnd
 from workers.bootstrap import Parts
@@ -103,6 +104,7 @@ class ShardAttempt:
         self._pending = _Pending()
         self._documents_in = 0
         self._dead = 0
+        self._repeated = 0
 
     def run(self) -> AttemptEnd:
         """Run the shard to one of its ends; only a bug gets out of here, and it is written down before."""
@@ -135,19 +137,21 @@ class ShardAttempt:
             without_missing=self._held.deferrals >= settings.max_deferrals,
         )
         merging = as_merging(self._operation)
-        work = work_of(self._job, source.digest() if merging else None)
+        digest = source.digest(with_places=names_places(self._operation)) if merging else None
+        work = work_of(self._job, digest)
         known = merging.known(work, self._parts.workplace) if merging else None
         if known is not None:
-            self._finish(
-                Outcome(known.documents, known.documents, 0, known.tokens, work.digest, known.partitions), None
-            )
+            records = known.documents + source.repeated
+            self._finish(Outcome(records, records, 0, known.tokens, work.digest, known.partitions), None)
             return
         self._forget_earlier_attempts()
         run = self._operation.start(work, self._parts.workplace)
         for batch in source.batches():
             self._take(run, batch)
         last = run.finish(self._dead)
-        outcome = Outcome(self._documents_in, run.results, self._dead, run.tokens, work.digest, work.partitions)
+        # A document that is left out is accounted for by the one that stands for it.
+        results = run.results + self._repeated
+        outcome = Outcome(self._documents_in, results, self._dead, run.tokens, work.digest, work.partitions)
         self._finish(outcome, last)
 
     def _take(self, run: Run, batch: Batch) -> None:
@@ -158,8 +162,9 @@ class ShardAttempt:
             self._pending.documents.extend(batch.documents)
         self._pending.letters.extend(batch.letters)
         self._pending.size_bytes += batch.size_bytes
-        self._documents_in += len(batch.documents) + len(batch.letters)
+        self._documents_in += batch.records
         self._dead += len(batch.letters)
+        self._repeated += batch.repeated
         self._heartbeat.bytes_done[self._held.shard_id] += batch.size_bytes
         if self._pending.size_bytes >= FLUSH_BYTES:
             self._flush()

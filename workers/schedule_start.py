@@ -24,6 +24,7 @@ from storage.states import OPEN_JOB_STATES, RunState
 from workers.bootstrap import Parts
 from workers.dispatch import Publisher, dispatch_job
 from workers.settings import Settings
+from workers.skipping import require_groups
 from workers.submit import CheckedOperation, check_operations, find_or_make
 
 logger = logging.getLogger(__name__)
@@ -88,8 +89,10 @@ def _start(parts: Parts, publisher: Publisher, held: StartLease) -> list[int]:
     with reading(parts.engine) as connection:
         run = schedule_runs.get(connection, held.run_id)
     # Anew for each run: a model that is the default today may not have been yesterday.
-    checked = check_operations(parts.engine, json.loads(run.of_operations), json.loads(run.of_options))
+    checked = check_operations(parts.engine, json.loads(run.of_operations), json.loads(run.of_options), run.of_corpus)
     corpus_id = _refreshed_corpus(parts, run)
+    with reading(parts.engine) as connection:
+        require_groups(connection, corpus_id, run.of_corpus, [one.parameters for one in checked], listed=True)
     job_ids = [_start_job(parts, held, run, corpus_id, one) for one in checked]
     fault_points.reach("schedule.planned")
     _fence(is_held=transact(parts.engine, partial(schedule_runs.started, held=held)))

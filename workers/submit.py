@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from storage import fault_points, jobs, resources
@@ -18,6 +19,7 @@ from storage.states import OPEN_JOB_STATES
 from tasks.operation import Intake, Operation, fingerprint_of, get_operation
 from workers.bootstrap import Parts
 from workers.dispatch import Publisher, dispatch_job
+from workers.skipping import check_skipping, require_groups, skipping_parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,8 @@ class Order:
     inputs: Sequence[str]
     operations: Sequence[str]
     #: Options of the operations, by name: mode, hmm, user_dict, stopwords, min_length, pattern; models, backend,
-    #: length, max_chars, endpoint, chat_template_kwargs, beams.
+    #: length, max_chars, endpoint, chat_template_kwargs, beams, faithful; method, top_keywords, idf, refresh_idf;
+    #: max_length, min_count, min_pmi, min_entropy; similarity, skip_duplicates.
     options: Mapping[str, Any]
     listing: ListingOptions
     shard_bytes: int | None = None
@@ -62,18 +65,26 @@ class CheckedOperation:
     fingerprint: str
 
 
-def check_operations(engine: Engine, names: Sequence[str], options: Mapping[str, Any]) -> list[CheckedOperation]:
-    """Check operations and their options; raises `UsageError`. Dictionaries named by path are stored."""
+def check_operations(
+    engine: Engine, names: Sequence[str], options: Mapping[str, Any], corpus: str = ""
+) -> list[CheckedOperation]:
+    """Check operations over a corpus and their options; raises `UsageError`. Dictionaries named by path are stored."""
     if options.get("models") and not any(get_operation(name).uses_model for name in names):
         message = "--model is for summarize and classify; --do names neither"
         raise UsageError(message)
-    intake = Intake(engine, lambda data: transact(engine, lambda connection: resources.add(connection, data)))
+    check_skipping(names, options)
+    intake = intake_of(engine, corpus)
     checked = []
     for name in dict.fromkeys(names):
         operation = get_operation(name)
-        parameters = operation.parameters(options, intake)
+        parameters = {**operation.parameters(options, intake), **skipping_parameters(name, options)}
         checked.append(CheckedOperation(operation, parameters, fingerprint_of(operation, parameters)))
     return checked
+
+
+def intake_of(engine: Engine, corpus: str) -> Intake:
+    """Return what operations find where a job over a corpus is ordered."""
+    return Intake(engine, lambda data: transact(engine, lambda connection: resources.add(connection, data)), corpus)
 
 
 def submit(parts: Parts, publisher: Publisher, order: Order) -> Submitted:
@@ -81,13 +92,30 @@ def submit(parts: Parts, publisher: Publisher, order: Order) -> Submitted:
 
     Raises `UsageError` before anything is written when an input, an option or an operation is wrong.
     """
-    checked = check_operations(parts.engine, order.operations, order.options)
+    checked = check_operations(parts.engine, order.operations, order.options, order.corpus)
+    wanted = [one.parameters for one in checked]
     listed = list_sources(order.inputs, order.listing, stdin_dir=parts.settings.stdin_dir)
-    corpus_id = transact(parts.engine, lambda connection: make_corpus(connection, order.corpus))
+    corpus_id = transact(parts.engine, partial(_corpus_for, order=order, wanted=wanted))
     refreshed = refresh_sources(parts.engine, corpus_id, listed, order.shard_bytes)
+    with reading(parts.engine) as connection:
+        require_groups(connection, corpus_id, order.corpus, wanted, listed=True)
     fault_points.reach("submit.refreshed")
     submitted = [_submit_job(parts, publisher, corpus_id, one, order.priority) for one in checked]
     return Submitted(refreshed, submitted)
+
+
+def submit_over(parts: Parts, publisher: Publisher, order: Order) -> Submitted:
+    """Turn an order into jobs over its corpus as it stands; its inputs are not looked at. Raises `UsageError`."""
+    checked = check_operations(parts.engine, order.operations, order.options, order.corpus)
+    corpus_id = transact(parts.engine, lambda connection: make_corpus(connection, order.corpus))
+    return Submitted(Refreshed(), [_submit_job(parts, publisher, corpus_id, one, order.priority) for one in checked])
+
+
+def _corpus_for(connection: Connection, order: Order, wanted: Sequence[Mapping[str, Any]]) -> int:
+    """Return the corpus of an order, made if it is not there; not made for an order that needs its duplicates."""
+    corpus_id = make_corpus(connection, order.corpus)
+    require_groups(connection, corpus_id, order.corpus, wanted, listed=False)
+    return corpus_id
 
 
 def _submit_job(
