@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 #: Each of these takes a noticeable part of a second, or tens of megabytes, to import.
-HEAVY = {"alembic", "celery", "jieba", "kombu", "pyarrow", "redis", "sqlalchemy", "torch"}
+HEAVY = {"alembic", "bokeh", "celery", "jieba", "kombu", "pyarrow", "redis", "sqlalchemy", "torch"}
 HELP = "import sys; sys.argv = ['hanmill', '--help']; from workers.cli.main import main; sys.exit(main())"
 
 
