@@ -12,6 +12,7 @@ import torch
 from tasks.nn.backend import AnyBackend
 from tasks.nn.model_directory import CONFIG, ModelDirectory, ModelDirectoryError, is_model, open_model
 from tasks.summarize.lead import LeadBackend
+from tasks.summarize.operation import FAITHFUL, not_faithful
 from tasks.summarize.summary import Length, length_named
 from tasks.summarize.textrank import TextRankBackend
 
@@ -30,24 +31,30 @@ def load_summarizer(
     length: str,
     max_chars: int | None,
     beams: int | None = None,
+    faithful: bool = False,
 ) -> AnyBackend:
     """Load the summarizer `lead` or `textrank`, one of our model directories, or another program's checkpoint.
 
-    Raises `ModelDirectoryError` with the reason for a directory that is no summarizer.
+    Raises `ModelDirectoryError` with the reason for a directory that is no summarizer, or none that can be held to be
+    faithful to the numbers of its documents.
     """
     named = length_named(length)
     if isinstance(which, str):
         return WITHOUT_MODEL[which](named, max_chars)
     if not is_model(which) and (which / CONFIG).is_file():
+        if faithful:
+            raise ModelDirectoryError(not_faithful("seq2seq"))
         from tasks.summarize.seq2seq_backend import open_seq2seq  # noqa: PLC0415 - loads transformers
 
         return open_seq2seq(which, device, dtype, named, max_chars, num_beams=beams)
     model = open_model(which)
-    loader = _loader(model, beams)
+    if faithful and model.config.backend not in FAITHFUL:
+        raise ModelDirectoryError(not_faithful(model.config.backend))
+    loader = _loader(model, beams, faithful=faithful)
     return loader(model, device, dtype, named, max_chars)
 
 
-def _loader(model: ModelDirectory, beams: int | None) -> Callable[..., AnyBackend]:
+def _loader(model: ModelDirectory, beams: int | None, *, faithful: bool) -> Callable[..., AnyBackend]:
     match model.config.backend:
         case "span":
             from tasks.summarize.span_backend import open_span  # noqa: PLC0415
@@ -60,7 +67,7 @@ def _loader(model: ModelDirectory, beams: int | None) -> Callable[..., AnyBacken
         case "generate":
             from tasks.summarize.generate_backend import open_generate  # noqa: PLC0415
 
-            return partial(open_generate, beams=beams)
+            return partial(open_generate, beams=beams, faithful=faithful)
         case other:
             message = f"{model.path}: its backend {other!r} is no summarizer of this version; update, or train it anew"
             raise ModelDirectoryError(message)

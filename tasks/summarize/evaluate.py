@@ -1,12 +1,14 @@
-"""Measures a summarizer by ROUGE against people's summaries, beside lead and clause TextRank computed in the same run.
+"""Measures a summarizer by ROUGE and BLEU against people's summaries, beside baselines computed in the same run.
 
-All figures are per cent of clipped character ROUGE F1, means over documents; a document without a summary counts 0.
+The baselines are lead and clause TextRank. All figures are per cent of clipped character ROUGE F1 or BLEU, means over
+documents; a document without a summary counts 0. Thoroughly: also the best extract there is, how the summaries of each
+system are made of their documents, and what they invent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,15 +17,24 @@ from numpy.typing import NDArray
 from tasks.nn.backend import Backend, UnfitTextError
 from tasks.nn.offline import DEFAULT_TOKEN_BUDGET, run_all
 from tasks.summarize.lead import LeadBackend
-from tasks.summarize.summary import Length, Summary, max_chars_of
+from tasks.summarize.oracle import oracle
+from tasks.summarize.summary import Length, Summary, length_named, max_chars_of
+from tasks.summarize.summary_measures import InventiveCase, Source, SummaryMeasures, measure, worst_cases
 from tasks.summarize.textrank import TextRankBackend
 from tasks.summarize.training_data import Pair
+from tasks.text.bleu import corpus_bleu, mean_bleu
 from tasks.text.rouge import Convention, normalize, rouge
 
 #: Resamples of the documents for an interval of a difference (Efron & Tibshirani 1993, chapter 13).
 BOOTSTRAP_SAMPLES = 1000
 #: The interval holds this part of the resamples.
 BOOTSTRAP_SHARE = 0.95
+#: Documents that are summarized before progress is told again.
+SLICE_DOCUMENTS = 128
+#: Cases of invention that are kept when nobody says how many.
+WORST = 10
+#: Told what is being done, for how many documents it is done, and for how many it will be.
+OnProgress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +48,14 @@ class SummaryScores:
     rouge_1_published: float
     rouge_2_published: float
     rouge_l_published: float
+    #: See `tasks.text.bleu`: the mean over documents, as published tables of titles have it, and that of all together.
+    bleu: float
+    bleu_corpus: float
     mean_chars: float
     #: Documents for which there was no summary.
     empty: int
+    #: None unless they were examined thoroughly.
+    measures: SummaryMeasures | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +80,11 @@ class SummaryEvaluation:
     #: characters as the system used for the same document.
     baselines: Mapping[str, SummaryScores]
     over: Mapping[str, Difference]
+    #: The best extract, for which the reference was read (`tasks.summarize.oracle`); and the references themselves.
+    oracle: SummaryScores | None = None
+    reference: SummaryMeasures | None = None
+    #: The system's summaries that say what their documents do not, the worst first.
+    worst: Sequence[InventiveCase] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as JSON can hold it, figures rounded to two places."""
@@ -71,7 +92,7 @@ class SummaryEvaluation:
         return rounded
 
 
-def evaluate_summarizer(
+def evaluate_summarizer(  # noqa: PLR0913 - what to measure on what, and how thoroughly
     backend: Backend[Any, Any, Summary],
     pairs: Sequence[Pair],
     *,
@@ -79,6 +100,9 @@ def evaluate_summarizer(
     max_chars: int | None = None,
     token_budget: int = DEFAULT_TOKEN_BUDGET,
     seed: int = 0,
+    thorough: bool = False,
+    worst: int = WORST,
+    on_progress: OnProgress | None = None,
 ) -> SummaryEvaluation:
     """Summarize the texts of all pairs and compare; the baselines get the length and limit named here.
 
@@ -88,12 +112,14 @@ def evaluate_summarizer(
         message = "there is nothing to evaluate on: no pairs of a text and a summary"
         raise ValueError(message)
     limit = max_chars_of(length, max_chars)
-    outputs = [_text(result) for result in run_all(backend, [pair.text for pair in pairs], token_budget)]
+    tell = on_progress or (lambda *_: None)
+    outputs = list(_summaries(backend, pairs, token_budget, tell))
+    tell("baselines", 0, len(pairs))
     rivals = _baselines(pairs, outputs, length, limit)
     targets = [pair.target for pair in pairs]
     system = _long_scores(outputs, targets)
     generator = np.random.default_rng(seed)
-    return SummaryEvaluation(
+    found = SummaryEvaluation(
         documents=len(pairs),
         length=length,
         max_chars=limit,
@@ -104,6 +130,7 @@ def evaluate_summarizer(
             name: paired_difference(system, _long_scores(texts, targets), generator) for name, texts in rivals.items()
         },
     )
+    return _examined(found, pairs, {"system": outputs, **rivals}, worst, tell) if thorough else found
 
 
 def mean_rouge_l(outputs: Sequence[str], targets: Sequence[str]) -> float:
@@ -121,6 +148,37 @@ def paired_difference(
     tail = (1.0 - BOOTSTRAP_SHARE) / 2
     low, high = np.quantile(means, [tail, 1.0 - tail])
     return Difference(float(differences.mean()), float(low), float(high))
+
+
+def _summaries(
+    backend: Backend[Any, Any, Summary], pairs: Sequence[Pair], token_budget: int, tell: OnProgress
+) -> Iterator[str]:
+    for start in range(0, len(pairs), SLICE_DOCUMENTS):
+        tell("summaries", start, len(pairs))
+        texts = [pair.text for pair in pairs[start : start + SLICE_DOCUMENTS]]
+        yield from map(_text, run_all(backend, texts, token_budget))
+
+
+def _examined(
+    found: SummaryEvaluation, pairs: Sequence[Pair], written: Mapping[str, Sequence[str]], worst: int, tell: OnProgress
+) -> SummaryEvaluation:
+    """Return the evaluation with the oracle, and with the measures of everything that was written."""
+    tell("oracle", 0, len(pairs))
+    targets = [pair.target for pair in pairs]
+    best = [oracle(pair.text, pair.target, length_named(found.length)) for pair in pairs]
+    sources = [Source(pair.text) for pair in pairs]
+    measures, claims = {}, {}
+    for name, texts in {**written, "oracle": best, "reference": targets}.items():
+        tell(f"measures of {name}", 0, len(pairs))
+        measures[name], claims[name] = measure(texts, sources)
+    return replace(
+        found,
+        system=replace(found.system, measures=measures["system"]),
+        baselines={name: replace(scores, measures=measures[name]) for name, scores in found.baselines.items()},
+        oracle=replace(_scores(best, targets), measures=measures["oracle"]),
+        reference=measures["reference"],
+        worst=worst_cases(written["system"], sources, claims["system"], worst),
+    )
 
 
 def _text(result: Summary | UnfitTextError) -> str:
@@ -144,9 +202,12 @@ def _baselines(pairs: Sequence[Pair], outputs: Sequence[str], length: Length, li
 
 def _scores(outputs: Sequence[str], targets: Sequence[str]) -> SummaryScores:
     clipped, published = _means(outputs, targets, "clipped"), _means(outputs, targets, "pltrdy")
+    normalized = [normalize(output) for output in outputs], [normalize(target) for target in targets]
     return SummaryScores(
         *clipped,
         *published,
+        bleu=100 * mean_bleu(*normalized),
+        bleu_corpus=100 * corpus_bleu(*normalized),
         mean_chars=float(np.mean([len(normalize(output)) for output in outputs])),
         empty=sum(not output.strip() for output in outputs),
     )

@@ -1,6 +1,7 @@
 """Summaries that our own generator writes, character by character, with a beam search. They have no places in the text.
 
-What the vocabulary lacks is copied from the text. Of a text the first window is read.
+What the vocabulary lacks is copied from the text. Of a text the first window is read. A faithful one writes no number
+that this window does not have.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from tasks.nn.beam_search import SearchOptions, beam_search
 from tasks.nn.model_directory import ModelDirectory, ModelDirectoryError
 from tasks.nn.pointer_generator import PointerGenerator, PointerGeneratorSettings
 from tasks.summarize.generated import generated_summary
+from tasks.summarize.number_limits import NumberLimits, WritableTokens
 from tasks.summarize.source_windows import SourceWindow, collate_sources, read_source, text_of
 from tasks.summarize.span_backend import STATISTICS, VOCABULARY
 from tasks.summarize.span_features import FEATURES, PairStatistics
 from tasks.summarize.summary import Length, Summary, check_not_empty, max_chars_of, own_summary
-from tasks.text.characters import CharacterVocabulary
+from tasks.text.characters import FIRST_CHARACTER, CharacterVocabulary
 
 BACKEND = "generate"
 BEAMS = 3
@@ -43,6 +45,7 @@ class GenerateBackend:
         *,
         max_chars: int,
         beams: int = BEAMS,
+        faithful: bool = False,
     ) -> None:
         """Take a loaded network; see `open_generate`."""
         self.digest = digest
@@ -52,6 +55,8 @@ class GenerateBackend:
         self._device = torch.device(device)
         self._dtype = dtype
         self._max_chars = max_chars
+        known = dict(enumerate(vocabulary.characters, start=FIRST_CHARACTER))
+        self._known = WritableTokens.of(known) if faithful else None
         settings = network.settings
         self._search = SearchOptions(
             settings.start, settings.end, max_chars, min(MIN_CHARS, max_chars), beams, unrepeated=UNREPEATED
@@ -74,11 +79,22 @@ class GenerateBackend:
         half = self._dtype != torch.float32
         with torch.inference_mode(), torch.autocast(self._device.type, self._dtype, enabled=half):
             state = self._network.begin(source, self._search.beams)
-            found = beam_search(self._network, state, len(windows), self._search, device=self._device)
+            limits = [self._limits(window) for window in windows]
+            found = beam_search(self._network, state, len(windows), self._search, limits, self._device)
         return [
-            text_of(hypotheses[0].tokens, window, self._vocabulary, settings)
-            for window, hypotheses in zip(windows, found, strict=True)
+            text_of(
+                limit.kept(hypotheses[0].tokens) if limit else hypotheses[0].tokens, window, self._vocabulary, settings
+            )
+            for window, hypotheses, limit in zip(windows, found, limits, strict=True)
         ]
+
+    def _limits(self, window: SourceWindow) -> NumberLimits | None:
+        if self._known is None:
+            return None
+        settings = self._network.settings
+        unknown = dict(enumerate(map(chr, window.unknown.tolist()), start=settings.size))
+        writable = self._known + WritableTokens.of(unknown)
+        return NumberLimits(window.piece, writable, settings.end, self._search.max_length)
 
     def result(self, text: str, windows: Sequence[SourceWindow], outputs: Sequence[str]) -> Summary:
         """Return the summary; raises `UnfitTextError` when nothing was written."""
@@ -94,6 +110,7 @@ def open_generate(
     max_chars: int | None,
     *,
     beams: int | None = None,
+    faithful: bool = False,
 ) -> GenerateBackend:
     """Load a model that was opened; raises `ModelDirectoryError` when its parts do not belong together."""
     try:
@@ -107,9 +124,8 @@ def open_generate(
         message = f"{model.path}: no generator of this version ({type(error).__name__}: {error}); train it anew"
         raise ModelDirectoryError(message) from error
     limit = max_chars_of(length, max_chars)
-    return GenerateBackend(
-        network, vocabulary, statistics, model.digest, device, dtype, max_chars=limit, beams=beams or BEAMS
-    )
+    options = {"max_chars": limit, "beams": beams or BEAMS}
+    return GenerateBackend(network, vocabulary, statistics, model.digest, device, dtype, **options, faithful=faithful)
 
 
 def settings_of(record: Mapping[str, Any], vocabulary: CharacterVocabulary) -> PointerGeneratorSettings:

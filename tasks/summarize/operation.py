@@ -21,13 +21,15 @@ if TYPE_CHECKING:
 
 LENGTHS = ("title", "short", "long")
 #: Parameters that are there only if the user gave them.
-OPTIONAL = ("beams", "chat_template_kwargs")
+OPTIONAL = ("beams", "faithful", "chat_template_kwargs")
 #: More of them only cost memory.
 MAX_BEAMS = 64
 #: What needs no model directory: two algorithms, and a model that somebody else serves.
 WITHOUT_DIRECTORY = ("lead", "textrank", "openai")
 #: What writes a summary one token after the other, and may follow several at a time.
 WRITING = ("generate", "seq2seq")
+#: What can be kept from writing numbers that a document does not have.
+FAITHFUL = ("generate",)
 #: The model that comes along for one line, and the one for several sentences.
 DEFAULT_TITLE = Path(__file__).parent / "default"
 DEFAULT_EXTRACT = Path(__file__).parent / "default_extract"
@@ -50,7 +52,7 @@ class SummarizeOperation:
     def parameters(self, options: Mapping[str, Any], intake: Intake) -> dict[str, Any]:
         """Check the options that make a summary what it is; raises `UsageError`.
 
-        They are models, backend, length, max_chars, endpoint, chat_template_kwargs and beams.
+        They are models, backend, length, max_chars, endpoint, chat_template_kwargs, beams and faithful.
         """
         length = options.get("length") or "title"
         if length not in LENGTHS:
@@ -68,6 +70,7 @@ class SummarizeOperation:
             raise UsageError(message)
         if backend in WITHOUT_DIRECTORY:
             _check_beams(options, backend)
+            _check_faithful(options, backend)
             return {**common, "backend": backend, **_served(backend, named, options)}
         chosen = choose_model(intake, "summarizer", named, default_directory(length))
         if backend is not None and backend != chosen.backend:
@@ -75,7 +78,8 @@ class SummarizeOperation:
                 f"--backend {backend}: the model at {chosen.path} is one for {chosen.backend}; leave one of them out"
             )
             raise UsageError(message)
-        return {**common, "backend": chosen.backend, "model": chosen.digest, **_check_beams(options, chosen.backend)}
+        writing = {**_check_beams(options, chosen.backend), **_check_faithful(options, chosen.backend)}
+        return {**common, "backend": chosen.backend, "model": chosen.digest, **writing}
 
     def identity(self, parameters: Mapping[str, Any]) -> Mapping[str, str]:  # noqa: ARG002 - all of it is in them
         """Return nothing more: the parameters hold the model's digest."""
@@ -124,6 +128,24 @@ def _check_beams(options: Mapping[str, Any], backend: str) -> dict[str, int]:
         message = f"--beams is 1 to {MAX_BEAMS}, not {beams}"
         raise UsageError(message)
     return {"beams": int(beams)}
+
+
+def _check_faithful(options: Mapping[str, Any], backend: str) -> dict[str, bool]:
+    """Return the option if it was given; like the number of beams, it is no parameter otherwise."""
+    if not options.get("faithful"):
+        return {}
+    if backend not in FAITHFUL:
+        raise UsageError(not_faithful(backend))
+    return {"faithful": True}
+
+
+def not_faithful(backend: str) -> str:
+    """Return why a backend cannot be held to the numbers of its documents, and what to do."""
+    reason = "decodes in a way of its own" if backend in {"seq2seq", "openai"} else "takes its summaries from the text"
+    return (
+        "--faithful is for a --model that was trained by `hanmill train summarizer --backend generate`; "
+        f"{backend} {reason}; leave it out"
+    )
 
 
 def _served(backend: str, named: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from storage.errors import UsageError
+from workers.cli.evaluate_summarizer import Asked, evaluated, print_evaluation
 from workers.cli.options import Length, OutputFormat
 from workers.cli.output import Column, note, number, print_json, print_rows, print_table
 from workers.cli.train_classifier import missing
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from tasks.classify.evaluate import Evaluation
 
 EXAMPLE = "Example: hanmill evaluate models/cases cases-dev.jsonl --train cases.jsonl"
+#: Cases of invention that are listed when nobody says how many.
+WORST = 10
 #: Rows of the table of labels that a terminal shows; JSON and CSV have all.
 LABELS_SHOWN = 25
 LABEL_COLUMNS = (
@@ -48,22 +51,36 @@ def evaluate(
     max_chars: Annotated[
         int | None, typer.Option("--max-chars", min=1, metavar="N", help="Characters of a summary at most.")
     ] = None,
+    faithful: Annotated[
+        bool,
+        typer.Option("--faithful", help="The model may write no number that the text has not; one that writes only."),
+    ] = False,
+    worst: Annotated[
+        int,
+        typer.Option("--worst", min=0, metavar="N", help="Of a summarizer: most inventive summaries that are listed."),
+    ] = WORST,
     device: Annotated[str, typer.Option("--device", metavar="NAME", help="cpu, or cuda:0.")] = "cpu",
     output: Annotated[OutputFormat, typer.Option("--format", help="How the figures are printed.")] = OutputFormat.TABLE,
 ) -> None:
     """Measure a model.
 
     A classifier: F1 (macro is the mean over all labels of the set), precision at 1, 3 and 5, and a table of labels.
-    A summarizer: ROUGE on characters. All figures are per cent.
+    A summarizer: ROUGE and BLEU on characters, beside lead, TextRank and the best extract there is (oracle); how its
+    summaries are made of their documents; and the numbers, dates and names in them that the documents do not have. All
+    figures are per cent.
     """
     from tasks.model_choice import describe_directory
 
     try:
         kind = describe_directory(directory.absolute()).kind
         if kind == "classifier":
+            if faithful:
+                message = f"--faithful is for a summarizer, and {directory} is a classifier; leave it out"
+                raise UsageError(message)
             _print_classifier(_classifier(directory, data, train, device), output)
         else:
-            _print_summarizer(_summarizer(directory, data, target_field, length, max_chars, device), output)
+            asked = Asked(directory, data, target_field, length, max_chars, device, faithful, worst)
+            print_evaluation(evaluated(asked), output)
     except ModuleNotFoundError as error:
         raise missing(error) from error
 
@@ -97,30 +114,3 @@ def _print_classifier(found: Evaluation, output: OutputFormat) -> None:
             note(f"labels that the model does not know do not count: {', '.join(found.figures['unknown_labels'][:5])}")
     frequent = sorted(found.labels, key=lambda row: -row["texts"])
     print_rows(frequent[:LABELS_SHOWN] if output is OutputFormat.TABLE else frequent, LABEL_COLUMNS, output)
-
-
-def _summarizer(
-    directory: Path, data: Path, target_field: str | None, length: Length, max_chars: int | None, device: str
-) -> dict[str, Any]:
-    from tasks.nn.devices import dtype_for
-    from tasks.nn.model_directory import ModelDirectoryError
-    from tasks.summarize.backends import load_summarizer
-    from tasks.summarize.evaluate import evaluate_summarizer
-    from tasks.summarize.training_data import TrainingDataError, read_pairs
-
-    try:
-        pairs = read_pairs(data, target_field)
-        backend = load_summarizer(directory, device, dtype_for(device), length=length.value, max_chars=max_chars)
-    except (TrainingDataError, ModelDirectoryError) as error:
-        raise UsageError(str(error)) from error
-    return evaluate_summarizer(backend, pairs, length=length.value, max_chars=max_chars).as_dict()
-
-
-def _print_summarizer(found: dict[str, Any], output: OutputFormat) -> None:
-    if output is OutputFormat.JSON:
-        print_json(found)
-        return
-    systems = {"model": found["system"], **found["baselines"]}
-    fields = ("rouge_1", "rouge_2", "rouge_l", "mean_chars", "empty")
-    rows = [{"system": name, **{field: scores[field] for field in fields}} for name, scores in systems.items()]
-    print_rows(rows, (Column("system"), *(Column(field, right=True) for field in fields)), output)

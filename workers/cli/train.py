@@ -19,6 +19,15 @@ def add_to(app: typer.Typer) -> None:
         no_args_is_help=True,
         rich_markup_mode=None,
     )
+    group.callback()(_prepare)
     train_classifier.add_to(group)
     train_summarizer.add_to(group)
     app.add_typer(group, name="train")
+
+
+def _prepare() -> None:
+    # Before PyTorch is imported: its threads then sleep while they wait for each other. Spinning on cores that others
+    # use, they made a step of a training forty times slower.
+    from workers.settings import load_settings
+
+    load_settings()

@@ -81,3 +81,38 @@ def test_the_interval_of_a_sure_difference_holds_it_and_not_zero() -> None:
 
 def test_the_mean_of_rouge_l_is_in_per_cent() -> None:
     assert mean_rouge_l(["水稻", ""], ["水稻", "网络"]) == 50
+
+
+def test_a_thorough_evaluation_says_how_summaries_are_made_and_what_they_invent() -> None:
+    texts = [f"2024年共有{number}家企业采用水稻育种方法，天气晴朗。" * 4 for number in (12, 345)]
+    pairs = [Pair(text, "企业采用水稻育种方法") for text in texts]
+    told: list[tuple[str, int, int]] = []
+    answers = {texts[0]: "12家企业采用新方法", texts[1]: "346家企业采用水稻育种方法"}
+    found = evaluate_summarizer(
+        Oracle(answers), pairs, thorough=True, worst=5, on_progress=lambda *step: told.append(step)
+    )
+    measures = found.system.measures
+    assert measures is not None
+    assert (measures.numbers, measures.invented_numbers, measures.faithful_numbers) == (2, 1, 50)
+    assert measures.novel_1 is not None
+    assert measures.novel_1 > 0
+    assert [(case.document, case.numbers) for case in found.worst] == [(2, ("346",))]
+    assert found.oracle is not None
+    assert found.oracle.rouge_l == pytest.approx(100)
+    assert found.oracle.measures == found.reference
+    assert all(scores.measures is not None for scores in found.baselines.values())
+    assert told[0] == ("summaries", 0, 2)
+    assert told[-1] == ("measures of reference", 0, 2)
+    record = found.as_dict()
+    assert record["worst"][0]["summary"] == answers[texts[1]]
+    assert record["system"]["measures"]["invented_numbers"] == 1
+    assert 0 < record["system"]["bleu"] < 100
+
+
+def test_documents_without_a_summary_have_no_measures_but_count() -> None:
+    found = evaluate_summarizer(Oracle({}), PAIRS, thorough=True)
+    measures = found.system.measures
+    assert measures is not None
+    assert measures.coverage is None
+    assert (measures.numbers, measures.faithful_numbers, found.worst) == (0, None, [])
+    assert (found.system.bleu, found.system.bleu_corpus) == (0, 0)
