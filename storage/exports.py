@@ -13,32 +13,20 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 from sqlalchemy import Connection
 
-from storage import label_scores, summaries, tokens
+from storage import duplicates, keywords, label_scores, summaries, tokens
 from storage.errors import UsageError
+from storage.export_columns import COLUMNS, Holds
 from storage.word_counts import by_count
 
-What = Literal["counts", "tokens", "summaries", "labels"]
 Row = Mapping[str, Any]
 
-#: What can be exported, and the columns of each.
-COLUMNS: dict[What, tuple[str, ...]] = {
-    "counts": ("word", "count", "documents"),
-    "tokens": ("key", "tokens"),
-    "summaries": ("key", "summary", "model", "spans"),
-    "labels": ("key", "labels"),
-}
-#: About how many characters a row takes in memory.
-_ROW_CHARACTERS: dict[What, Callable[[Row], int]] = {
-    "counts": lambda row: len(row["word"]),
-    "tokens": lambda row: sum(map(len, row["tokens"])),
-    "summaries": lambda row: len(row["summary"]),
-    "labels": lambda row: sum(len(label["label"]) for label in row["labels"]),
-}
 SUFFIXES = (".csv", ".jsonl", ".parquet")
+#: What can also be written to a .txt, a line a row: new words as `--user-dict` and jieba read them.
+LINES: dict[str, Callable[[Row], str]] = {"new-words": lambda row: f"{row['word']} {row['count']}"}
 COMPRESSIONS = (".gz", ".zst")
 #: A batch of a Parquet file ends at so many rows, …
 BATCH_ROWS = 10_000
@@ -81,36 +69,53 @@ def label_rows_of(
         yield from label_scores.scored_rows(connection, corpus_id, fingerprint, threshold)
 
 
+def keyword_rows_of(connection: Connection, corpus_id: int, fingerprint: str) -> Iterator[Row]:
+    """Yield the rows of keywords, in order of the keys."""
+    _spill_to_disk(connection)
+    yield from keywords.export_rows(connection, corpus_id, fingerprint)
+
+
+def duplicate_rows_of(connection: Connection, generation_id: int) -> Iterator[Row]:
+    """Yield the members of all groups of duplicates, by group and by number in it."""
+    _spill_to_disk(connection)
+    yield from duplicates.export_rows(connection, generation_id)
+
+
 def _spill_to_disk(connection: Connection) -> None:
     # SQLite sorts millions of rows in memory unless it is told to use a file; PostgreSQL knows its work_mem.
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("PRAGMA temp_store=FILE")
 
 
-def write_export(path: Path, what: What, rows: Iterable[Row]) -> int:
-    """Write rows to a file in the format of its name; return how many.
+def write_export(path: Path, what: str, rows: Iterable[Row]) -> int:
+    """Write rows to a file in the format of its name; return how many. `what` is one of `COLUMNS`.
 
     Raises `UsageError` when the name has no known suffix or the file cannot be written.
     """
-    form, compression = format_of(path)
+    form, compression = format_of(path, what)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with _finished(unfinished, path):
             if form == ".parquet":
                 return _write_parquet(unfinished, what, rows)
             with _text(unfinished, compression) as stream:
+                if form == ".txt":
+                    return _write_lines(stream, what, rows)
                 return _write_csv(stream, what, rows) if form == ".csv" else _write_jsonl(stream, rows)
     except OSError as error:
         message = f"{path} cannot be written: {error.strerror or error}"
         raise UsageError(message) from error
 
 
-def format_of(path: Path) -> tuple[str, str]:
+def format_of(path: Path, what: str = "") -> tuple[str, str]:
     """Return the suffixes that say what is written: `a.jsonl.gz` -> `(".jsonl", ".gz")`; raises `UsageError`."""
     compression = path.suffix.lower() if path.suffix.lower() in COMPRESSIONS else ""
     form = (Path(path.stem) if compression else path).suffix.lower()
+    if form == ".txt" and what in LINES:
+        return form, compression
     if form not in SUFFIXES or (compression and form == ".parquet"):
         message = f"{path.name}: an export ends in .csv, .jsonl or .parquet; .csv and .jsonl also in .gz or .zst"
+        message += f"; {what} in .txt too, as a list for --user-dict" if what in LINES else ""
         raise UsageError(message)
     return form, compression
 
@@ -154,10 +159,10 @@ def _compressed(raw: IO[bytes], compression: str) -> Iterator[Any]:
         yield raw
 
 
-def _write_csv(stream: IO[str], what: What, rows: Iterable[Row]) -> int:
+def _write_csv(stream: IO[str], what: str, rows: Iterable[Row]) -> int:
     # With "\r\n" as line end, the writer quotes a word that holds either of the two; with "\n" it would not.
     writer = csv.writer(stream, lineterminator="\r\n")
-    columns = COLUMNS[what]
+    columns = list(COLUMNS[what])
     writer.writerow(columns)
     written = 0
     for row in rows:
@@ -174,6 +179,14 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
+def _write_lines(stream: IO[str], what: str, rows: Iterable[Row]) -> int:
+    line_of, written = LINES[what], 0
+    for row in rows:
+        stream.write(line_of(row) + "\n")
+        written += 1
+    return written
+
+
 def _write_jsonl(stream: IO[str], rows: Iterable[Row]) -> int:
     written = 0
     for row in rows:
@@ -182,34 +195,47 @@ def _write_jsonl(stream: IO[str], rows: Iterable[Row]) -> int:
     return written
 
 
-def _write_parquet(path: Path, what: What, rows: Iterable[Row]) -> int:
+def _write_parquet(path: Path, what: str, rows: Iterable[Row]) -> int:
     import pyarrow as pa  # noqa: PLC0415 - wanted for one suffix only
     import pyarrow.parquet as pq  # noqa: PLC0415
 
+    columns = COLUMNS[what]
     types = {
-        "count": pa.int64(),
-        "documents": pa.int64(),
-        "tokens": pa.list_(pa.string()),
+        "text": pa.string(),
+        "integer": pa.int64(),
+        "number": pa.float64(),
+        "texts": pa.list_(pa.string()),
         "spans": pa.list_(pa.list_(pa.int64())),
         "labels": pa.list_(pa.struct([("label", pa.string()), ("score", pa.float64())])),
+        "keywords": pa.list_(pa.struct([("word", pa.string()), ("weight", pa.float64())])),
     }
-    schema = pa.schema([(column, types.get(column, pa.string())) for column in COLUMNS[what]])
+    schema = pa.schema([(name, types[holds]) for name, holds in columns.items()])
     written = 0
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for batch in _batches(rows, _ROW_CHARACTERS[what]):
+        for batch in _batches(rows, columns):
             writer.write_batch(pa.RecordBatch.from_pylist(batch, schema=schema))
             written += len(batch)
     return written
 
 
-def _batches(rows: Iterable[Row], count_characters: Callable[[Row], int]) -> Iterator[list[Row]]:
+def _batches(rows: Iterable[Row], columns: Mapping[str, Holds]) -> Iterator[list[Row]]:
+    with_text = [name for name, holds in columns.items() if holds not in {"integer", "number"}]
     batch: list[Row] = []
     characters = 0
     for row in rows:
         batch.append(row)
-        characters += count_characters(row)
+        characters += sum(_characters(row[name]) for name in with_text)
         if len(batch) == BATCH_ROWS or characters >= BATCH_CHARACTERS:
             yield batch
             batch, characters = [], 0
     if batch:
         yield batch
+
+
+def _characters(value: Any) -> int:
+    """Return about how many characters a value takes in memory: those of all texts in it."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(map(_characters, value.values()))
+    return sum(map(_characters, value)) if isinstance(value, list) else 0

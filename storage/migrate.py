@@ -8,6 +8,8 @@ So that a deployment can be upgraded while it works, a step may say `oldest_prog
 0005 and later go on working once it is applied, because it only adds what they do not look at, or takes away what they
 use no more. For a step that says nothing every older program must be stopped. The database keeps what comes of it as a
 mark, since an older program cannot know the later steps.
+
+Views are no business of the steps: they are made anew at the end of every upgrade, see `views`.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import column, inspect, select, table
 from sqlalchemy.sql import func
 
-from storage import marks
+from storage import marks, views
 from storage.engine import now, reading, transact
 from storage.errors import UsageError
 from storage.revisions import head_revision, known_revisions
@@ -49,19 +51,27 @@ def upgrade(engine: Engine) -> None:
         _lock(connection)
         if _is_newer_and_fit(connection):
             return
-        _refuse_newer(_revision(connection))
+        found = _revision(connection)
+        _refuse_newer(found)
+        if connection.dialect.name == "sqlite" and found not in {None, head_revision()}:
+            views.drop(connection)
         command.upgrade(_config(connection), "head")
+        views.make(connection)
         marks.put(connection, OLDEST_PROGRAM, f"{head_revision()} {oldest_program()}")
 
     transact(engine, work)
 
 
 def downgrade(engine: Engine, revision: str) -> None:
-    """Take migrations back down to a revision, or all of them with `base`. Their tables' rows are lost."""
+    """Take migrations back down to a revision, or all of them with `base`. Their tables' rows are lost.
+
+    The views are gone then: an older program's `upgrade` makes those that it promises.
+    """
     from alembic import command  # noqa: PLC0415 - heavy, and only who migrates needs it
 
     def work(connection: Connection) -> None:
         _lock(connection)
+        views.drop(connection)
         command.downgrade(_config(connection), revision)
 
     transact(engine, work)

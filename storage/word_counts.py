@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from itertools import count, repeat
 from operator import add
 
@@ -72,7 +72,7 @@ def replace_partition(
     load_rows(connection, word_counts, columns, numbered)
 
 
-def by_count(connection: Connection, generation_id: int) -> Iterator[tuple[str, int, int]]:
+def by_count(connection: Connection, generation_id: int) -> Generator[tuple[str, int, int]]:
     """Yield (word, count, documents), the most frequent first, equal counts in code point order."""
     statement = (
         select(word_counts.c.word, word_counts.c.count, word_counts.c.documents)

@@ -20,9 +20,9 @@ from tests.support.inline_mill import InlineMill
 from tests.support.reference import serial_counts
 
 
-def snippet(language: str, holds: str) -> str:
+def snippet(language: str, holds: str, page: str = "README.md") -> str:
     """Return the README's block of code that holds some text."""
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    readme = (REPOSITORY / page).read_text(encoding="utf-8")
     blocks = re.findall(rf"```{language}\n(.*?)```", readme, re.DOTALL)
     (found,) = [block for block in blocks if holds in block]
     return str(found)
@@ -61,11 +61,12 @@ def test_the_celery_client_of_the_readme_is_heard(
     names["app"].close()
 
 
-def test_the_sql_of_the_readme_gives_the_most_frequent_words(home: Path, sqlite_url: str) -> None:
+@pytest.mark.parametrize("page", ["README.md", "README.zh.md"])
+def test_the_sql_of_the_readme_gives_the_most_frequent_words(page: str, home: Path, sqlite_url: str) -> None:
     mill = InlineMill(home, sqlite_url)
     mill.run([REPOSITORY / "tests" / "samples" / "corpus"], "sample", "count")
     with reading(mill.parts.engine) as connection:
-        rows = connection.exec_driver_sql(snippet("sql", "word_counts")).all()
+        rows = connection.exec_driver_sql(snippet("sql", "ORDER BY count DESC", page)).all()
         generation = current_generation(connection, corpus_id_of(connection, "sample"))
         assert generation is not None
         expected = [row for _, row in zip(range(20), by_count(connection, generation), strict=False)]

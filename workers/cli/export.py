@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from storage.errors import UsageError
+from storage.export_columns import COLUMNS
 from workers.cli import options
 from workers.cli.output import note
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from storage.engine import Connection
     from storage.exports import Row
 
@@ -21,12 +22,26 @@ EXAMPLE = "Example: hanmill export novels --what counts --to novels.csv.gz"
 
 
 class What(StrEnum):
-    """What is exported."""
+    """What is exported. Its columns stand in `storage.export_columns`, its rows are found by `ROWS`, below."""
 
     COUNTS = "counts"
     TOKENS = "tokens"
     SUMMARIES = "summaries"
     LABELS = "labels"
+    KEYWORDS = "keywords"
+    NEW_WORDS = "new-words"
+    DUPLICATES = "duplicates"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which results the user wants."""
+
+    corpus: str
+    what: What
+    fingerprint: str | None
+    model: str | None
+    threshold: float | None
 
 
 def add_to(app: typer.Typer) -> None:
@@ -41,8 +56,9 @@ def export(
         What,
         typer.Option(
             "--what",
-            help="counts: word, count, documents. tokens: key, tokens. "
-            "summaries: key, summary, model, spans. labels: key, labels.",
+            help="With these columns: "
+            + "; ".join(f"{what}: {', '.join(COLUMNS[what])}" for what in What)
+            + ". new-words also to a .txt, for --user-dict.",
         ),
     ],
     fingerprint: options.Fingerprint = None,
@@ -62,7 +78,7 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Write all word counts, or the tokens, summaries or labels of every document, to a file.
+    """Write all word counts, or the tokens, summaries, labels or keywords of every document, to a file.
 
     Counts come the most frequent first, everything included; the others in order of the keys. Documents without a
     result are left out; one that was classified and got no label has an empty list.
@@ -71,14 +87,11 @@ def export(
     from storage.exports import format_of, write_export
     from workers.cli.opening import open_parts
 
-    format_of(to)
+    format_of(to, what.value)
     _check(what, model, all_scores, threshold)
+    wanted = Wanted(corpus, what, fingerprint, model, 0.0 if all_scores else threshold)
     with open_parts() as parts, reading(parts.engine, unhurried=True) as connection:
-        if what is What.COUNTS:
-            rows = _counts(connection, corpus, fingerprint)
-        else:
-            rows = _results(connection, corpus, what, fingerprint, model, 0.0 if all_scores else threshold)
-        written = write_export(to, what.value, rows)
+        written = write_export(to, what.value, ROWS[what](connection, wanted))
     note(f"{to}: {written:,} rows")
 
 
@@ -88,35 +101,73 @@ def _check(what: What, model: str | None, all_scores: bool, threshold: float | N
         message = f"--all-scores and --threshold are for labels; {what} have no scores"
     elif all_scores and threshold is not None:
         message = "--all-scores writes every label whatever its score; leave it out, or --threshold"
-    elif what in {What.COUNTS, What.TOKENS} and model is not None:
+    elif what not in {What.SUMMARIES, What.LABELS} and model is not None:
         message = f"--model is for summaries and labels; no model makes {what}. --fingerprint picks other {what}"
     if message is not None:
         raise UsageError(message)
 
 
-def _counts(connection: Connection, corpus: str, fingerprint: str | None) -> Iterator[Row]:
+def _counts(connection: Connection, wanted: Wanted) -> Iterator[Row]:
     from storage.exports import count_rows_of
     from workers.cli.results_of import counts_generation
 
-    return count_rows_of(connection, counts_generation(connection, corpus, fingerprint))
+    return count_rows_of(connection, counts_generation(connection, wanted.corpus, wanted.fingerprint))
 
 
-def _results(
-    connection: Connection,
-    corpus: str,
-    what: What,
-    fingerprint: str | None,
-    model: str | None,
-    threshold: float | None,
-) -> Iterator[Row]:
+def _tokens(connection: Connection, wanted: Wanted) -> Iterator[Row]:
+    from storage.exports import token_rows_of
+
+    return token_rows_of(connection, *_newest(connection, wanted))
+
+
+def _summaries(connection: Connection, wanted: Wanted) -> Iterator[Row]:
+    from storage.exports import summary_rows_of
+
+    return summary_rows_of(connection, *_newest(connection, wanted))
+
+
+def _labels(connection: Connection, wanted: Wanted) -> Iterator[Row]:
+    from storage.exports import label_rows_of
+
+    return label_rows_of(connection, *_newest(connection, wanted), wanted.threshold)
+
+
+def _keywords(connection: Connection, wanted: Wanted) -> Iterator[Row]:
+    from storage.exports import keyword_rows_of
+
+    return keyword_rows_of(connection, *_newest(connection, wanted))
+
+
+def _new_words(connection: Connection, wanted: Wanted) -> Iterator[Row]:
+    from workers.cli.new_words import word_rows
+    from workers.cli.results_of import new_words_generation
+
+    return word_rows(connection, new_words_generation(connection, wanted.corpus, wanted.fingerprint))
+
+
+def _duplicates(connection: Connection, wanted: Wanted) -> Iterator[Row]:
+    from storage.exports import duplicate_rows_of
+    from workers.cli.results_of import duplicates_generation
+
+    return duplicate_rows_of(connection, duplicates_generation(connection, wanted.corpus, wanted.fingerprint))
+
+
+def _newest(connection: Connection, wanted: Wanted) -> tuple[int, str]:
+    """Return the corpus's id and the fingerprint of the results of single documents that are wanted."""
     from storage.corpora import corpus_id_of
-    from storage.exports import label_rows_of, summary_rows_of, token_rows_of
     from workers.cli.results_of import document_fingerprint
 
-    found = document_fingerprint(connection, corpus, what, fingerprint, model)
-    corpus_id = corpus_id_of(connection, corpus)
-    if what is What.TOKENS:
-        return token_rows_of(connection, corpus_id, found)
-    if what is What.SUMMARIES:
-        return summary_rows_of(connection, corpus_id, found)
-    return label_rows_of(connection, corpus_id, found, threshold)
+    found = document_fingerprint(connection, wanted.corpus, wanted.what, wanted.fingerprint, wanted.model)
+    return corpus_id_of(connection, wanted.corpus), found
+
+
+#: How the rows of each kind are found, once the user has asked for them; nothing heavy is loaded before.
+ROWS: dict[What, Callable[[Connection, Wanted], Iterator[Row]]] = {
+    What.COUNTS: _counts,
+    What.TOKENS: _tokens,
+    What.SUMMARIES: _summaries,
+    What.LABELS: _labels,
+    What.KEYWORDS: _keywords,
+    What.NEW_WORDS: _new_words,
+    What.DUPLICATES: _duplicates,
+}

@@ -1,19 +1,18 @@
 """The program `hanmill`: every command stands in a module of its own, of which only the one that was named is loaded.
 
-That module in turn imports what it needs when it runs. Loading all of them would make `hanmill status` wait for the
-options of `hanmill train`.
+That module in turn imports what it needs when it runs. Loading all of them would make `hanmill jobs` wait for the
+options of `hanmill train`. A plain `hanmill status JOB` is answered by `glance.py` before there is a command line.
 """
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Iterable
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-import typer
-
-from workers.cli.edge import EXIT_FAILED, EdgeGroup, show_bug
+if TYPE_CHECKING:
+    import typer
 
 #: Every command and the module that adds it, in the order of the help. `tests/unit/workers/cli/test_main.py` holds
 #: them together.
@@ -26,8 +25,12 @@ MODULES = {
     "dead": "dead",
     "verify": "verify",
     "top": "top",
+    "new-words": "new_words",
     "show": "show",
+    "compare": "compare",
+    "concordance": "concordance",
     "export": "export",
+    "report": "report",
     "corpora": "corpora",
     "schedule": "schedule",
     "models": "models",
@@ -46,6 +49,10 @@ MODULES = {
 
 def build_app(modules: Iterable[str]) -> typer.Typer:
     """Return the program with the commands of some modules."""
+    import typer
+
+    from workers.cli.edge import EdgeGroup
+
     made = typer.Typer(
         name="hanmill",
         cls=EdgeGroup,
@@ -79,6 +86,12 @@ def __getattr__(name: str) -> typer.Typer:
 
 def main() -> None:
     """Run the command line; ends the process with the exit code."""
+    if sys.argv[1:2] == ["status"]:
+        _answer_at_once()
+    import logging
+
+    from workers.cli.edge import EXIT_FAILED, show_bug
+
     # What a command has to say it says itself; log lines are for the processes that work.
     logging.getLogger().addHandler(logging.NullHandler())
     named = MODULES.get(sys.argv[1]) if len(sys.argv) > 1 else None
@@ -87,6 +100,14 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - the edge of the process: a bug is shown, masked
         show_bug(error)
         sys.exit(EXIT_FAILED)
+
+
+def _answer_at_once() -> None:
+    """End the process with the answer to a plain question; return where it is for the command line."""
+    from workers.cli.glance import glance
+
+    if glance(sys.argv[1:]):
+        sys.exit()
 
 
 if __name__ == "__main__":

@@ -9,13 +9,7 @@ from typing import Annotated
 
 import typer
 
-
-class OutputFormat(StrEnum):
-    """How a listing is printed."""
-
-    TABLE = "table"
-    JSON = "json"
-    CSV = "csv"
+from workers.cli.output_format import OutputFormat as OutputFormat  # noqa: PLC0414 - part of what stands here
 
 
 class Mode(StrEnum):
@@ -40,6 +34,20 @@ class Summarizer(StrEnum):
     LEAD = "lead"
     TEXTRANK = "textrank"
     OPENAI = "openai"
+
+
+class KeywordMethod(StrEnum):
+    """How keywords are found."""
+
+    TFIDF = "tfidf"
+    TEXTRANK = "textrank"
+
+
+class Repeats(StrEnum):
+    """For what one document stands when duplicates are skipped."""
+
+    NEAR = "near"
+    EXACT = "exact"
 
 
 class Layout(StrEnum):
@@ -88,7 +96,11 @@ CorpusArgument = Annotated[str, typer.Argument(metavar="CORPUS", help="A corpus;
 JobArgument = Annotated[int, typer.Argument(metavar="JOB", help="A job's number; `hanmill jobs` lists them.")]
 Operations = Annotated[
     str,
-    typer.Option("--do", metavar="LIST", help="What to do, separated by commas: count, tokenize, summarize, classify."),
+    typer.Option(
+        "--do",
+        metavar="LIST",
+        help="What to do, separated by commas: count, tokenize, summarize, classify, keywords, dedup, discover.",
+    ),
 ]
 Hmm = Annotated[bool, typer.Option("--hmm/--no-hmm", help="Recognize words that are in no dictionary.")]
 ModeOption = Annotated[Mode, typer.Option("--mode", help="How jieba cuts.")]
@@ -139,12 +151,92 @@ Beams = Annotated[
         "--beams",
         min=1,
         metavar="N",
-        help="For --model DIR of an encoder-decoder: beams that it decodes with, 1 for greedy; else its own number.",
+        help="For a --model that writes: beams that it decodes with, 1 for greedy; else its own number.",
+    ),
+]
+Faithful = Annotated[
+    bool,
+    typer.Option(
+        "--faithful", help="For a --model that writes: no number that the text has not, digits or Chinese numerals."
+    ),
+]
+Method = Annotated[
+    KeywordMethod,
+    typer.Option("--method", help="Of keywords: by TF-IDF, or by TextRank, which needs no idf and takes its time."),
+]
+TopKeywords = Annotated[int, typer.Option("--top-keywords", min=1, metavar="N", help="Keywords of a document at most.")]
+Idf = Annotated[
+    str | None,
+    typer.Option(
+        "--idf",
+        metavar="corpus|jieba|FILE",
+        help="What keywords are weighed by: the corpus's own counts, jieba's file, or one with `word idf` a line; "
+        "else the counts if there are any.",
+    ),
+]
+RefreshIdf = Annotated[
+    bool,
+    typer.Option(
+        "--refresh-idf", help="Weigh keywords by the corpus's counts of today, not by those first taken; all anew."
+    ),
+]
+Similarity = Annotated[
+    float | None,
+    typer.Option(
+        "--similarity",
+        metavar="S",
+        help="For dedup: the share of their three-character runs that two texts have in common, 0.5 to 0.99; else 0.8.",
+    ),
+]
+SkipDuplicates = Annotated[
+    Repeats | None,
+    typer.Option(
+        "--skip-duplicates",
+        help="Count one document of each group that dedup has found (near), or of each text (exact).",
+    ),
+]
+MaxLength = Annotated[
+    int, typer.Option("--max-length", min=2, max=6, metavar="N", help="Most characters of a new word.")
+]
+MinCount = Annotated[
+    int | None,
+    typer.Option(
+        "--min-count",
+        min=1,
+        metavar="N",
+        help="How often a new word must stand in the corpus; else once in 100,000 ideographs, but 5 to 32 times.",
+    ),
+]
+MinPmi = Annotated[
+    float,
+    typer.Option(
+        "--min-pmi",
+        min=0,
+        metavar="X",
+        help="How firmly a new word must hold together: pointwise mutual information, natural logarithm, for each "
+        "character after the first.",
+    ),
+]
+MinEntropy = Annotated[
+    float,
+    typer.Option(
+        "--min-entropy",
+        min=0,
+        metavar="X",
+        help="How freely a new word must stand: entropy of its neighbours on either side, natural logarithm.",
     ),
 ]
 TextField = Annotated[str, typer.Option("--text-field", metavar="NAME", help="Column that holds the text.")]
 KeyField = Annotated[
     str | None, typer.Option("--key-field", metavar="NAME", help="Column that names the document; else path@offset.")
+]
+DateField = Annotated[
+    str | None,
+    typer.Option(
+        "--date-field",
+        metavar="NAME",
+        help="Column that holds the date (2024-07-08, 2024年7月8日, a Unix time …), for counts by month.",
+    ),
 ]
 Lines = Annotated[bool, typer.Option("--lines", help="In .txt files every line is a document.")]
 LayoutOption = Annotated[

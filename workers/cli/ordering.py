@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 #: Options of the operations; the others say what the inputs are.
 OPERATION_OPTIONS = (
     *("mode", "hmm", "user_dict", "stopwords", "min_length", "pattern"),
-    *("models", "backend", "length", "max_chars", "endpoint", "chat_template_kwargs", "beams"),
+    *("models", "backend", "length", "max_chars", "endpoint", "chat_template_kwargs", "beams", "faithful"),
+    *("method", "top_keywords", "idf", "refresh_idf"),
+    *("max_length", "min_count", "min_pmi", "min_entropy"),
+    *("similarity", "skip_duplicates"),
 )
 
 
@@ -34,6 +37,7 @@ def make_order(given: Mapping[str, Any], settings: Settings) -> Order:
         encoding=given["encoding"],
         text_field=given["text_field"],
         key_field=given["key_field"],
+        date_field=given["date_field"],
         max_record_bytes=settings.max_record_bytes,
         input_roots=settings.input_roots,
     )

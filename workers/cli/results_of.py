@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from storage.engine import Connection
 
 #: The operation that makes each kind of result of single documents, and the kind of model it takes, if any.
-OPERATIONS = {"tokens": "tokenize", "summaries": "summarize", "labels": "classify"}
+OPERATIONS = {"tokens": "tokenize", "summaries": "summarize", "labels": "classify", "keywords": "keywords"}
 MODEL_KINDS = {"summaries": "summarizer", "labels": "classifier"}
 
 
@@ -24,6 +24,28 @@ def counts_generation(connection: Connection, corpus: str, fingerprint: str | No
     found = current_generation(connection, corpus_id_of(connection, corpus), fingerprint)
     if found is None:
         raise UsageError(_missing(corpus, "word counts", "count", fingerprint, None))
+    return found
+
+
+def new_words_generation(connection: Connection, corpus: str, fingerprint: str | None) -> int:
+    """Return the generation of new words to show; raises `UsageError` when there is none."""
+    from storage.corpora import corpus_id_of
+    from storage.word_counts import current_generation
+
+    found = current_generation(connection, corpus_id_of(connection, corpus), fingerprint, "discover")
+    if found is None:
+        raise UsageError(_missing(corpus, "new words", "discover", fingerprint, None))
+    return found
+
+
+def duplicates_generation(connection: Connection, corpus: str, fingerprint: str | None) -> int:
+    """Return the generation of groups of duplicates to show; raises `UsageError` when there is none."""
+    from storage.corpora import corpus_id_of
+    from storage.duplicates import current_groups
+
+    found = current_groups(connection, corpus_id_of(connection, corpus), fingerprint)
+    if found is None:
+        raise UsageError(_missing(corpus, "duplicates", "dedup", fingerprint, None))
     return found
 
 

@@ -22,7 +22,7 @@ from storage.errors import TransientError, UsageError
 from storage.inspection import other_active, states_of
 from storage.migrate import upgrade
 from storage.redis_keys import QUEUE_CONTROL, QUEUE_CPU, QUEUE_GPU
-from storage.states import OPEN_JOB_STATES
+from storage.states import COMPLETE_JOB_STATES, OPEN_JOB_STATES
 from tasks.operation import get_operation
 from workers.bootstrap import Parts, build_parts, make_home
 from workers.celery_app import build_app
@@ -34,7 +34,7 @@ from workers.dispatch import Publisher, dispatch_job
 from workers.embedded import Crew, EmbeddedRedis, HomeLock, RunFile
 from workers.reconcile import reconcile
 from workers.settings import Settings
-from workers.submit import Order, Submitted, submit
+from workers.submit import Order, Submitted, intake_of, submit, submit_over
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +101,21 @@ class Session:
         everything has been stopped in order.
         """
         _check_installed(order)
-        submitted = submit(self._parts, NoQueue(), order)
+        first, then = in_turn(self.engine, order)
+        job_ids = self._do(submit(self._parts, NoQueue(), first), workers, display)
+        if then is None:
+            return job_ids
+        if self._are_complete(job_ids):
+            return job_ids + self._do(submit_over(self._parts, NoQueue(), then), workers, display)
+        display.tell("keywords are to be weighed by the counts, which are not there: run again when they are")
+        return job_ids
+
+    def _are_complete(self, job_ids: Sequence[int]) -> bool:
+        with reading(self.engine) as connection:
+            states = states_of(connection, job_ids)
+        return all(state in COMPLETE_JOB_STATES for state in states.values())
+
+    def _do(self, submitted: Submitted, workers: int, display: Display) -> list[int]:
         job_ids = [job.id for job in submitted.jobs]
         for sentence in _findings(self._parts, submitted):
             display.tell(sentence)
@@ -131,6 +145,20 @@ class Session:
             finally:
                 free(self.engine, [crew.prefix for crew in crews if crew.was_started], stopped=True)
         self._run_file.remove()
+
+
+def in_turn(engine: Engine, order: Order) -> tuple[Order, Order | None]:
+    """Return what of an order goes first, and what waits for it: keywords that are weighed by the corpus's counts."""
+    if not {"count", "keywords"} <= set(order.operations):
+        return order, None
+    from tasks.keywords.operation import OPTIONS, waits_for_counts
+
+    if not waits_for_counts(order.options, intake_of(engine, order.corpus)):
+        return order, None
+    others = [name for name in order.operations if name != "keywords"]
+    # Only its own options: others are refused where the operations that they are for are not named.
+    options = {name: value for name, value in order.options.items() if name in OPTIONS}
+    return replace(order, operations=others), replace(order, operations=["keywords"], options=options)
 
 
 def _check_installed(order: Order) -> None:

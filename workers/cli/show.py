@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -44,7 +45,7 @@ def show(
     ] = None,
     output: options.FormatOption = options.OutputFormat.TABLE,
 ) -> None:
-    """Show one document: where it stands, how its text begins, its metadata, its tokens, its summary, its labels.
+    """Show one document: where it stands, how its text begins, its metadata, and all its results.
 
     `spans` are the places in the text that the summary was taken from, in characters.
     """
@@ -78,7 +79,10 @@ def find(
         if model is not None and not picked:
             message = f"corpus {corpus} has no summaries and no labels by the model {model}; see `hanmill models`"
             raise UsageError(message)
-        return {**document, **_results(connection, bytes.fromhex(document["sha256"]), picked)}
+        sha256 = bytes.fromhex(document["sha256"])
+        keywords = _keywords(connection, corpus_id, sha256, picked.get("keywords"))
+        repeats = _duplicates(connection, corpus_id, document)
+        return {**document, **_results(connection, sha256, picked), **keywords, **repeats}
 
 
 def _pick(connection: Connection, corpus_id: int, fingerprint: str | None, model: str | None) -> dict[str, str]:
@@ -112,16 +116,38 @@ def _results(connection: Connection, sha256: bytes, picked: Mapping[str, str]) -
     }
 
 
+def _keywords(connection: Connection, corpus_id: int, sha256: bytes, fingerprint: str | None) -> dict[str, Any]:
+    """Return the keywords of a text, and what they were found by; null where there are none."""
+    from storage import keywords
+    from storage.document_results import complete_fingerprints
+    from tasks.keywords.description import described
+
+    found = keywords.find(connection, sha256, fingerprint) if fingerprint else None
+    if found is None or fingerprint is None:
+        return {"keywords": None, "keywords_by": None}
+    parameters = complete_fingerprints(connection, corpus_id, "keywords")[fingerprint]
+    return {"keywords": found, "keywords_by": described(parameters)}
+
+
+def _duplicates(connection: Connection, corpus_id: int, document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the group of duplicates that a document is in; null where it is in none, or none were looked for."""
+    from storage.duplicates import current_groups, find_member
+
+    generation_id = current_groups(connection, corpus_id)
+    place = (document["key"], document["source"], document["offset"])
+    return {"duplicates": None if generation_id is None else find_member(connection, generation_id, *place)}
+
+
 def _missing(corpus: str, key: str) -> str:
     return (
-        f"corpus {corpus} has no document {key!r}. Documents have rows once they are enqueued, tokenized, summarized "
-        "or classified; others are found by SOURCE@OFFSET, as `hanmill dead` shows places"
+        f"corpus {corpus} has no document {key!r}. Documents have rows once they are enqueued, tokenized, summarized, "
+        "classified or searched for keywords; others are found by SOURCE@OFFSET, as `hanmill dead` shows places"
     )
 
 
 def _print_table(document: dict[str, Any]) -> None:
     shown = {**document}
-    for field, show_value in (("tokens", _shown_tokens), ("spans", _shown_spans), ("labels", _shown_labels)):
+    for field, show_value in SHOWN.items():
         if document[field] is not None:
             shown[field] = show_value(document[field])
     print_table([{"field": name, "value": value} for name, value in shown.items() if value is not None], FIELD_COLUMNS)
@@ -138,3 +164,23 @@ def _shown_spans(spans: list[list[int]]) -> str:
 
 def _shown_labels(labels: list[dict[str, Any]]) -> str:
     return ", ".join(f"{label['label']} {label['score']:.3f}" for label in labels) or "none"
+
+
+def _shown_keywords(keywords: list[dict[str, Any]]) -> str:
+    return ", ".join(f"{keyword['word']} {keyword['weight']:.3f}" for keyword in keywords) or "none"
+
+
+def _shown_duplicates(member: dict[str, Any]) -> str:
+    group = f"number {member['number']} of {member['documents']} in group {member['group']} ({member['kind']})"
+    alike = f", {member['similarity']:.3f} alike to its first, {member['first']}" if member["number"] > 1 else ""
+    return f"{group}{alike}"
+
+
+#: How lists are shown to people.
+SHOWN: dict[str, Callable[[Any], str]] = {
+    "tokens": _shown_tokens,
+    "spans": _shown_spans,
+    "labels": _shown_labels,
+    "keywords": _shown_keywords,
+    "duplicates": _shown_duplicates,
+}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from itertools import islice
 from typing import Annotated, Any
 
@@ -36,8 +37,11 @@ def top(
     from workers.cli.opening import open_parts
     from workers.cli.results_of import counts_generation
 
-    with open_parts() as parts, reading(parts.engine) as connection:
-        counted = by_count(connection, counts_generation(connection, corpus, fingerprint))
+    with (
+        open_parts() as parts,
+        reading(parts.engine) as connection,
+        closing(by_count(connection, counts_generation(connection, corpus, fingerprint))) as counted,
+    ):
         rows = list(islice(_named(counted) if everything else words_only(counted), limit))
     print_rows(rows, COLUMNS, output)
 

@@ -28,7 +28,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def worker(
-    kind: Annotated[Kind, typer.Argument(metavar="KIND", help="cpu: count, tokenize. gpu: summarize, classify.")],
+    kind: Annotated[Kind, typer.Argument(metavar="KIND", help="gpu: summarize, classify. cpu: the others.")],
     concurrency: Annotated[
         int | None,
         typer.Option(

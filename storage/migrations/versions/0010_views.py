@@ -1,4 +1,7 @@
-"""Views that stay the same whatever becomes of the tables."""
+"""Views that stay the same whatever becomes of the tables.
+
+The step changes no table. It is there so that a program knows by the revision whether a database has views.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,8 @@ oldest_program = "0003"
 
 
 def upgrade() -> None:
-    """Make it."""
+    """Do nothing: every upgrade ends with making the views, see `storage.views`."""
 
 
 def downgrade() -> None:
-    """Take it away."""
+    """Do nothing: every downgrade begins with dropping the views."""

@@ -13,7 +13,7 @@ import zstandard
 
 from storage import exports
 from storage.errors import UsageError
-from storage.exports import Row, What, format_of, write_export
+from storage.exports import Row, format_of, write_export
 
 #: Words that have hurt CSV files before.
 COUNTS: list[Row] = [
@@ -53,14 +53,14 @@ def test_csv_gives_every_word_back(suffix: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
 @DOCUMENT_RESULTS
-def test_json_lines_give_every_row_back(what: What, given: list[Row], suffix: str, tmp_path: Path) -> None:
+def test_json_lines_give_every_row_back(what: str, given: list[Row], suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"{what}.jsonl{suffix}"
     assert write_export(path, what, given) == 2
     assert [json.loads(line) for line in opened(path).decode("utf-8").split("\n") if line] == given
 
 
 @DOCUMENT_RESULTS
-def test_lists_in_csv_are_json(what: What, given: list[Row], tmp_path: Path) -> None:
+def test_lists_in_csv_are_json(what: str, given: list[Row], tmp_path: Path) -> None:
     path = tmp_path / "results.csv"
     write_export(path, what, given)
     rows = list(csv.DictReader(io.StringIO(path.read_bytes().decode("utf-8"), newline="")))
@@ -70,7 +70,7 @@ def test_lists_in_csv_are_json(what: What, given: list[Row], tmp_path: Path) -> 
 
 
 @DOCUMENT_RESULTS
-def test_parquet_has_lists_and_records_of_its_own(what: What, given: list[Row], tmp_path: Path) -> None:
+def test_parquet_has_lists_and_records_of_its_own(what: str, given: list[Row], tmp_path: Path) -> None:
     path = tmp_path / "results.parquet"
     assert write_export(path, what, given) == 2
     assert pq.read_table(path).to_pylist() == given
@@ -86,11 +86,11 @@ def test_parquet_is_written_in_batches(tmp_path: Path, monkeypatch: pytest.Monke
 
 @DOCUMENT_RESULTS
 def test_a_batch_of_long_texts_ends_early(
-    what: What, given: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    what: str, given: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exports, "BATCH_CHARACTERS", 4)
-    path = tmp_path / "results.parquet"
     long, short = given
+    monkeypatch.setattr(exports, "BATCH_CHARACTERS", exports._characters(list(long.values())))
+    path = tmp_path / "results.parquet"
     write_export(path, what, [long, short, long, {**short, "key": "末"}])
     assert pq.ParquetFile(path).num_row_groups == 3
     assert pq.read_table(path).num_rows == 4

@@ -10,7 +10,7 @@ from tests.unit.workers.cli.conftest import Invoke
 from workers.cli.main import MODULES, app, build_app
 
 #: What takes long to import; none of it is needed to show help.
-HEAVY = ("alembic", "celery", "jieba", "kombu", "pyarrow", "pydantic", "redis", "rich", "sqlalchemy")
+HEAVY = ("alembic", "bokeh", "celery", "jieba", "kombu", "pyarrow", "pydantic", "redis", "rich", "sqlalchemy")
 
 
 def command_lines() -> list[tuple[str, ...]]:
@@ -46,7 +46,8 @@ def test_every_command_has_help_and_an_example(command: tuple[str, ...], invoke:
 
 def test_the_commands_are_all_there() -> None:
     names = {line[0] for line in command_lines()}
-    promised = "run submit worker jobs status pause resume cancel retry dead verify top show export corpora"
+    promised = "run submit worker jobs status pause resume cancel retry dead verify top show export report corpora"
+    promised += " compare concordance new-words"
     promised += " flower exporter probe schedule bench models train evaluate doctor config db"
     assert names == {*promised.split(), "beat"}
 

@@ -10,7 +10,7 @@ from storage.errors import UsageError
 from storage.sources import ListingOptions
 from workers import cores
 from workers.cli import ordering
-from workers.cli.options import InputFormat, Layout, Length, Mode
+from workers.cli.options import InputFormat, KeywordMethod, Layout, Length, Mode, Repeats
 from workers.settings import Settings
 
 GIVEN: dict[str, Any] = {
@@ -30,8 +30,20 @@ GIVEN: dict[str, Any] = {
     "endpoint": None,
     "chat_template_kwargs": "{}",
     "beams": 4,
+    "faithful": True,
+    "method": KeywordMethod.TEXTRANK,
+    "top_keywords": 7,
+    "idf": "jieba",
+    "refresh_idf": False,
+    "max_length": 5,
+    "min_count": None,
+    "min_pmi": 2.0,
+    "min_entropy": 1.5,
+    "similarity": 0.9,
+    "skip_duplicates": Repeats.EXACT,
     "text_field": "body",
     "key_field": "id",
+    "date_field": "published",
     "lines": False,
     "layout": Layout.THUCNEWS,
     "input_format": InputFormat.TXT,
@@ -61,14 +73,26 @@ def test_the_options_become_an_order_of_plain_values() -> None:
         "endpoint": None,
         "chat_template_kwargs": "{}",
         "beams": 4,
+        "faithful": True,
+        "method": "textrank",
+        "top_keywords": 7,
+        "idf": "jieba",
+        "refresh_idf": False,
+        "max_length": 5,
+        "min_count": None,
+        "min_pmi": 2.0,
+        "min_entropy": 1.5,
+        "similarity": 0.9,
+        "skip_duplicates": "exact",
     }
-    assert type(order.options["mode"]) is str
+    assert type(order.options["mode"]) is type(order.options["skip_duplicates"]) is str
     assert order.listing == ListingOptions(
         layout="thucnews",
         input_format="txt",
         encoding="gb18030",
         text_field="body",
         key_field="id",
+        date_field="published",
         max_record_bytes=99,
         input_roots=("/data",),
     )
