@@ -303,9 +303,9 @@ class Simulation:
             command = [mill, "status", str(self._job_id)] if name == "status" else [mill, "--help"]
             seconds = [
                 _elapsed(lambda: subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True))  # noqa: B023 - run at once
-                for _ in range(3)
+                for _ in range(ASKED)
             ]
-            times[name] = round(statistics.median(seconds), 2)
+            times[name] = round(statistics.median(seconds), 3)
         return times
 
     def _counters(self) -> dict[str, Any]:
