@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import BigInteger, Connection, literal, select, union_all
 from sqlalchemy.sql import func
 
+from storage.engine import sort_on_disk
 from storage.schema import corpora, generations, jobs, word_counts
 
 
@@ -68,7 +69,7 @@ def side_by_side(connection: Connection, generation_a: int, generation_b: int) -
 
     The database sorts, on its disk where it must; nothing is held here but the rows on their way.
     """
-    _spill_to_disk(connection)
+    sort_on_disk(connection)
     columns = (word_counts.c.count, word_counts.c.documents)
     none = (literal(0, BigInteger), literal(0, BigInteger))
     of_a = select(word_counts.c.word, *_named("a", columns), *_named("b", none))
@@ -85,9 +86,3 @@ def side_by_side(connection: Connection, generation_a: int, generation_b: int) -
 
 def _named(corpus: str, columns: tuple[Any, Any]) -> Iterator[Any]:
     return (column.label(f"{name}_{corpus}") for name, column in zip(("count", "documents"), columns, strict=True))
-
-
-def _spill_to_disk(connection: Connection) -> None:
-    # SQLite sorts millions of rows in memory unless it is told to use a file; PostgreSQL knows its work_mem.
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("PRAGMA temp_store=FILE")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Column, Connection, Table, select
 from sqlalchemy.sql import func
 
+from storage.documents import ranked_records
 from storage.schema import documents, jobs
 from storage.states import COMPLETE_JOB_STATES
 
@@ -25,6 +26,21 @@ def known_texts(connection: Connection, table: Table, fingerprint: str, digests:
         )
         found.update(connection.scalars(statement))
     return found
+
+
+def by_key(connection: Connection, result: Column[str], corpus_id: int, fingerprint: str) -> Iterator[tuple[str, Any]]:
+    """Yield (key, value) of every document of a corpus that has a result, which is JSON, in order of keys."""
+    table = result.table
+    ranked = ranked_records(corpus_id).subquery()
+    statement = (
+        select(ranked.c.key, result)
+        .join(table, (table.c.sha256 == ranked.c.sha256) & (table.c.fingerprint == fingerprint))
+        .where(ranked.c.rank == 1)
+        .order_by(ranked.c.key)
+    )
+    with connection.execute(statement.execution_options(yield_per=1000)) as rows:
+        for key, value in rows:
+            yield key, json.loads(value)
 
 
 def model_of(connection: Connection, table: Table, corpus_id: int, fingerprint: str) -> str | None:

@@ -310,6 +310,12 @@ def load_rows(
     raw.executemany(f'INSERT INTO "{table_name}" ({names}) VALUES ({marks})', rows)  # noqa: S608 - names are ours
 
 
+def sort_on_disk(connection: Connection) -> None:
+    """Have a connection sort millions of rows in a file: SQLite would in memory; PostgreSQL knows its work_mem."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("PRAGMA temp_store=FILE")
+
+
 def count_rows(connection: Connection, table: Table) -> int:
     """Return how many rows a table has."""
     return connection.scalar(func.count().select().select_from(table)) or 0

@@ -18,6 +18,7 @@ from typing import IO, Any
 from sqlalchemy import Connection
 
 from storage import duplicates, keywords, label_scores, summaries, tokens
+from storage.engine import sort_on_disk
 from storage.errors import UsageError
 from storage.export_columns import COLUMNS, Holds
 from storage.word_counts import by_count
@@ -38,20 +39,20 @@ BUFFER_BYTES = 1024 * 1024
 
 def count_rows_of(connection: Connection, generation_id: int) -> Iterator[Row]:
     """Yield the rows of word counts, the most frequent first."""
-    _spill_to_disk(connection)
+    sort_on_disk(connection)
     for word, count, documents in by_count(connection, generation_id):
         yield {"word": word, "count": count, "documents": documents}
 
 
 def token_rows_of(connection: Connection, corpus_id: int, fingerprint: str) -> Iterator[Row]:
     """Yield the rows of tokens, in order of the keys."""
-    _spill_to_disk(connection)
+    sort_on_disk(connection)
     yield from tokens.export_rows(connection, corpus_id, fingerprint)
 
 
 def summary_rows_of(connection: Connection, corpus_id: int, fingerprint: str) -> Iterator[Row]:
     """Yield the rows of summaries, in order of the keys."""
-    _spill_to_disk(connection)
+    sort_on_disk(connection)
     yield from summaries.export_rows(connection, corpus_id, fingerprint)
 
 
@@ -62,7 +63,7 @@ def label_rows_of(
 
     The labels are those that were decided, or with a threshold those of at least that probability: 0 gives all.
     """
-    _spill_to_disk(connection)
+    sort_on_disk(connection)
     if threshold is None:
         yield from label_scores.decided_rows(connection, corpus_id, fingerprint)
     else:
@@ -71,20 +72,14 @@ def label_rows_of(
 
 def keyword_rows_of(connection: Connection, corpus_id: int, fingerprint: str) -> Iterator[Row]:
     """Yield the rows of keywords, in order of the keys."""
-    _spill_to_disk(connection)
+    sort_on_disk(connection)
     yield from keywords.export_rows(connection, corpus_id, fingerprint)
 
 
 def duplicate_rows_of(connection: Connection, generation_id: int) -> Iterator[Row]:
     """Yield the members of all groups of duplicates, by group and by number in it."""
-    _spill_to_disk(connection)
+    sort_on_disk(connection)
     yield from duplicates.export_rows(connection, generation_id)
-
-
-def _spill_to_disk(connection: Connection) -> None:
-    # SQLite sorts millions of rows in memory unless it is told to use a file; PostgreSQL knows its work_mem.
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("PRAGMA temp_store=FILE")
 
 
 def write_export(path: Path, what: str, rows: Iterable[Row]) -> int:

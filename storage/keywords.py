@@ -10,7 +10,6 @@ from sqlalchemy import Connection, select
 
 from storage import document_results
 from storage.bulk import write_new
-from storage.documents import ranked_records
 from storage.schema import keywords
 
 #: The columns of the table, as they are written.
@@ -56,13 +55,5 @@ def find_all(connection: Connection, fingerprint: str, digests: Sequence[bytes])
 
 def export_rows(connection: Connection, corpus_id: int, fingerprint: str) -> Iterator[dict[str, Any]]:
     """Yield {key, keywords} of every document of a corpus that has them, in order of keys."""
-    ranked = ranked_records(corpus_id).subquery()
-    statement = (
-        select(ranked.c.key, keywords.c.keywords)
-        .join(keywords, (keywords.c.sha256 == ranked.c.sha256) & (keywords.c.fingerprint == fingerprint))
-        .where(ranked.c.rank == 1)
-        .order_by(ranked.c.key)
-    )
-    with connection.execute(statement.execution_options(yield_per=1000)) as rows:
-        for row in rows:
-            yield {"key": row.key, "keywords": json.loads(row.keywords)}
+    for key, words in document_results.by_key(connection, keywords.c.keywords, corpus_id, fingerprint):
+        yield {"key": key, "keywords": words}

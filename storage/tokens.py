@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from storage import document_results
 from storage.bulk import write_new
-from storage.documents import ranked_records
 from storage.schema import tokens
 
 #: Texts looked up by one statement.
@@ -42,13 +42,5 @@ def _words_json(words: Sequence[str]) -> str:
 
 def export_rows(connection: Connection, corpus_id: int, fingerprint: str) -> Iterator[dict[str, Any]]:
     """Yield {key, tokens} of every document of a corpus that has them, in order of keys."""
-    ranked = ranked_records(corpus_id).subquery()
-    statement = (
-        select(ranked.c.key, tokens.c.tokens)
-        .join(tokens, (tokens.c.sha256 == ranked.c.sha256) & (tokens.c.fingerprint == fingerprint))
-        .where(ranked.c.rank == 1)
-        .order_by(ranked.c.key)
-    )
-    with connection.execute(statement.execution_options(yield_per=1000)) as rows:
-        for row in rows:
-            yield {"key": row.key, "tokens": json.loads(row.tokens)}
+    for key, words in document_results.by_key(connection, tokens.c.tokens, corpus_id, fingerprint):
+        yield {"key": key, "tokens": words}

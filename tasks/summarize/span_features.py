@@ -60,6 +60,10 @@ class PairStatistics:
                 sizes[column] += 1
         return cls(sizes[0], sizes[1], table)
 
+    def storable(self) -> PairStatistics:
+        """Return them as a model's file has them, in 16 bits, so that training sees what inference will."""
+        return PairStatistics(self.texts, self.titles, self.table.astype(np.float16).astype(np.float32))
+
     def features(self, points: NDArray[np.uint32], *, counted: bool = False) -> NDArray[np.float32]:
         """Return the features of a window's folded characters, shape (T, 4); `counted`: it was among the texts."""
         buckets = pair_buckets(points)

@@ -21,6 +21,7 @@ from tasks.nn.fit import Course, Epoch, FitError, FitOptions, FitReport, Progres
 from tasks.nn.model_directory import ModelConfig, ModelDirectory, write_model
 from tasks.nn.offline import run_all
 from tasks.nn.pointer_generator import PointerGenerator, PointerGeneratorSettings, SourceBatch, writing_loss
+from tasks.nn.shuffled_batches import shuffled_batches
 from tasks.summarize.evaluate import mean_rouge_l
 from tasks.summarize.generate_backend import BACKEND, GenerateBackend, settings_record
 from tasks.summarize.source_windows import SourceWindow, collate_sources, read_source, target_tokens
@@ -31,8 +32,6 @@ from tasks.summarize.training_data import Pair, pairs_digest
 from tasks.text.characters import CharacterVocabulary, frequent_characters
 
 BATCH_DOCUMENTS = 16
-#: Batches are made of documents of like length, among this many batches' worth.
-SORTED_BATCHES = 24
 #: A character that occurs less often is unknown.
 MIN_CHARACTER_COUNT = 2
 #: Characters of a target beyond which it is cut.
@@ -97,7 +96,7 @@ def train_generate(  # noqa: PLR0913 - the data, where to, and what may be chose
     """
     options = options or GeneratorOptions()
     vocabulary = frequent_characters((side for pair in train for side in (pair.text, pair.target)), MIN_CHARACTER_COUNT)
-    statistics = _storable(PairStatistics.count((pair.text for pair in train), [pair.target for pair in train]))
+    statistics = PairStatistics.count((pair.text for pair in train), [pair.target for pair in train]).storable()
     settings = PointerGeneratorSettings(vocabulary.size, FEATURES, options.embedding, options.channels, options.layers)
     examples = [_example(pair, vocabulary, statistics, settings) for pair in train]
     if not examples:
@@ -128,26 +127,16 @@ def _example(
     return Example(window, target_tokens(pair.target[:MAX_TARGET_CHARS], window, vocabulary, settings))
 
 
-def _storable(statistics: PairStatistics) -> PairStatistics:
-    """Return the statistics as the model's file will have them, so that training sees what inference will."""
-    return PairStatistics(statistics.texts, statistics.titles, statistics.table.astype(np.float16).astype(np.float32))
-
-
 def _batches(
     examples: Sequence[Example],
     settings: PointerGeneratorSettings,
     options: GeneratorOptions,
     generator: torch.Generator,
 ) -> Iterator[Batch]:
-    """Yield an epoch: shuffled, sorted by length within stretches so that little is padded, and shuffled again."""
-    order = torch.randperm(len(examples), generator=generator).tolist()
-    stretch = BATCH_DOCUMENTS * SORTED_BATCHES
-    groups = []
-    for start in range(0, len(order), stretch):
-        part = sorted(order[start : start + stretch], key=lambda index: examples[index].window.length)
-        groups += [part[at : at + BATCH_DOCUMENTS] for at in range(0, len(part), BATCH_DOCUMENTS)]
-    for place in torch.randperm(len(groups), generator=generator).tolist():
-        yield _batch([examples[index] for index in groups[place]], settings, options, generator)
+    """Yield an epoch."""
+    lengths = [example.window.length for example in examples]
+    for batch in shuffled_batches(lengths, BATCH_DOCUMENTS, generator):
+        yield _batch([examples[index] for index in batch], settings, options, generator)
 
 
 def _batch(

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from tasks.nn.fit import Course, Epoch, FitError, FitOptions, FitReport, Progress, fit
 from tasks.nn.model_directory import ModelConfig, ModelDirectory, write_model
 from tasks.nn.offline import run_all
+from tasks.nn.shuffled_batches import shuffled_batches
 from tasks.nn.span_pointer import SpanBatch, SpanPointer, SpanPointerSettings, soft_target_loss
 from tasks.summarize.evaluate import mean_rouge_l
 from tasks.summarize.span_backend import BACKEND, STATISTICS, VOCABULARY, SpanBackend, settings_record
@@ -30,8 +31,6 @@ from tasks.text.characters import CharacterVocabulary, folded, frequent_characte
 
 #: Documents of a step.
 BATCH_DOCUMENTS = 16
-#: Batches are made of documents of like length, among this many batches' worth.
-SORTED_BATCHES = 24
 #: A character that occurs less often is unknown.
 MIN_CHARACTER_COUNT = 2
 #: A pair whose best span scores less (0 … 1) teaches nothing about where titles stand.
@@ -87,7 +86,7 @@ def train_span(  # noqa: PLR0913 - the data, where to, and what may be chosen
     have. Raises `FitError` when no document has anything like its title in it, or the loss is no number.
     """
     vocabulary = frequent_characters((pair.text for pair in train), MIN_CHARACTER_COUNT)
-    statistics = _storable(PairStatistics.count((pair.text for pair in train), more_titles))
+    statistics = PairStatistics.count((pair.text for pair in train), more_titles).storable()
     settings = SpanPointerSettings(characters=vocabulary.size, features=FEATURES, channels=channels)
     torch.manual_seed(seed)
     network = SpanPointer(settings, DROPOUT, CHARACTER_DROPOUT)
@@ -130,22 +129,11 @@ def computes_half() -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported())  # noqa: SLF001 - PyTorch has no public name for it
 
 
-def _storable(statistics: PairStatistics) -> PairStatistics:
-    """Return the statistics as the model's file will have them, so that training sees what inference will."""
-    table = statistics.table.astype(np.float16).astype(np.float32)
-    return PairStatistics(statistics.texts, statistics.titles, table)
-
-
 def _batches(examples: Sequence[Example], generator: torch.Generator) -> Iterator[Batch]:
-    """Yield an epoch: shuffled, sorted by length within stretches so that little is padded, and shuffled again."""
-    order = torch.randperm(len(examples), generator=generator).tolist()
-    stretch = BATCH_DOCUMENTS * SORTED_BATCHES
-    groups = []
-    for start in range(0, len(order), stretch):
-        part = sorted(order[start : start + stretch], key=lambda index: examples[index].window.length)
-        groups += [part[at : at + BATCH_DOCUMENTS] for at in range(0, len(part), BATCH_DOCUMENTS)]
-    for place in torch.randperm(len(groups), generator=generator).tolist():
-        yield _batch([examples[index] for index in groups[place]])
+    """Yield an epoch."""
+    lengths = [example.window.length for example in examples]
+    for batch in shuffled_batches(lengths, BATCH_DOCUMENTS, generator):
+        yield _batch([examples[index] for index in batch])
 
 
 def _batch(examples: Sequence[Example]) -> Batch:
